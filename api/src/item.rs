@@ -77,6 +77,10 @@ pub struct Item {
     pub retry_at: Option<WallTime>,
     /// The id of its open incident, if there is one.
     pub incident: Option<Arc<str>>,
+    /// The `traceparent` of the request that created it (W3C Trace Context).
+    pub traceparent: Option<Arc<str>>,
+    /// The `tracestate` of that request.
+    pub tracestate: Option<Arc<str>>,
     /// Size, type and digest of its payload.
     pub payload: Payload,
     /// Incremented by each change; also the entity tag.
@@ -248,6 +252,25 @@ pub struct Retried {
     pub next_cursor: Option<String>,
 }
 
+/// The response to a change of many items.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Changed {
+    /// The items that were changed by this request.
+    pub changed: u64,
+    /// The `cursor` for the next request; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// A later deadline for many items.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ExtendRequest {
+    /// A duration from now, such as `2h`, or an instant (RFC 3339).
+    pub deadline: String,
+}
+
 /// Counts of selected items.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -290,6 +313,9 @@ pub struct ItemFilter {
     /// The current step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
+    /// Items with at least so many retryable errors at their step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub step_retries_min: Option<u32>,
     /// Created before this instant (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created_before: Option<String>,

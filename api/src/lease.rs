@@ -35,6 +35,12 @@ pub struct ClaimRequest {
     /// The items to claim.
     #[serde(flatten)]
     pub filter: ItemFilter,
+    /// The current step, any of which; by default any. At most 64.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
+    /// The id of the only item to claim; `workflows` must then be the name of its workflow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
     /// The most items; 1 to 1000, by default 1.
     pub max: usize,
     /// How long each lease lasts without a heartbeat, such as `60s`, the default; 1s to 24h.
@@ -62,6 +68,8 @@ impl Default for ClaimRequest {
     fn default() -> Self {
         Self {
             filter: ItemFilter::default(),
+            steps: Vec::new(),
+            id: None,
             max: 1,
             ttl: None,
             wait: None,
@@ -103,7 +111,7 @@ pub struct ClaimedItem {
 }
 
 /// A request to renew a lease.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct HeartbeatRequest {
@@ -120,7 +128,7 @@ pub struct HeartbeatRequest {
 }
 
 /// A request to end the run of an item's step.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct CompleteRequest {
@@ -145,7 +153,7 @@ pub struct CompleteRequest {
 }
 
 /// A request to report a failed attempt.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FailRequest {
@@ -164,7 +172,7 @@ pub struct FailRequest {
 }
 
 /// The reason of a failed attempt.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct FailureRequest {
@@ -189,7 +197,7 @@ pub struct FailureRequest {
 }
 
 /// A request to release an item.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct ReleaseRequest {

@@ -51,6 +51,12 @@ pub struct Line<'a, B = Text<'a>> {
     /// The item cannot be claimed before: a duration from now, or an instant (RFC 3339).
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Cow<'a, str>>,
+    /// The trace that the item belongs to (W3C Trace Context). What is malformed is ignored.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<Cow<'a, str>>,
+    /// The vendors' part of the trace context.
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    pub tracestate: Option<Cow<'a, str>>,
     /// The step at which the item begins, or is.
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     pub step: Option<Cow<'a, str>>,
@@ -142,6 +148,8 @@ impl<B> Line<'_, B> {
             labels: None,
             own_steps: None,
             not_before: None,
+            traceparent: None,
+            tracestate: None,
             step: None,
             state: None,
             created_at: None,

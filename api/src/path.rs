@@ -25,6 +25,12 @@ paths! {
     ITEMS = "/v1/items";
     /// Retry many items.
     ITEMS_RETRY = "/v1/items/retry";
+    /// Close many items.
+    ITEMS_CLOSE = "/v1/items/close";
+    /// Cancel many items.
+    ITEMS_CANCEL = "/v1/items/cancel";
+    /// Give many items a later deadline.
+    ITEMS_EXTEND = "/v1/items/extend";
     /// Counts of selected items.
     ITEMS_SUMMARY = "/v1/items/summary";
     /// Items with their payloads.
@@ -48,6 +54,10 @@ paths! {
     ITEM_RETRY = "/v1/workflows/{workflow}/items/{id}/retry";
     /// Cancel an item.
     ITEM_CANCEL = "/v1/workflows/{workflow}/items/{id}/cancel";
+    /// The progress document that all steps of an item share.
+    ITEM_PROGRESS = "/v1/workflows/{workflow}/items/{id}/progress";
+    /// The progress document of a step.
+    STEP_PROGRESS = "/v1/workflows/{workflow}/items/{id}/steps/{step}/progress";
     /// Report on the step that an item is at.
     ITEM_STEP = "/v1/workflows/{workflow}/items/{id}/steps/{step}";
 

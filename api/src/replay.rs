@@ -82,6 +82,9 @@ pub struct ReplayFilter {
     pub labels: BTreeMap<String, String>,
     /// The current step.
     pub step: Option<Arc<str>>,
+    /// Items with at least so many retryable errors at their step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_retries_min: Option<u32>,
     /// Created before this instant.
     pub created_before: Option<WallTime>,
     /// Created at or after this instant.

@@ -136,7 +136,7 @@ pub struct Step {
 }
 
 /// Counts of a workflow's items.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Stats {
     /// Not closed and not late.
@@ -155,4 +155,46 @@ pub struct Stats {
     pub created_total: u64,
     /// Closed since then.
     pub closed_total: u64,
+    /// What has happened at each step since the daemon started, in the order of the steps; steps of items
+    /// beyond the first 64 are counted together, under no name.
+    #[serde(default)]
+    pub steps: Vec<StepStats>,
+}
+
+/// What has happened at a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct StepStats {
+    /// Null for all other steps together.
+    pub name: Option<String>,
+    /// Items that came to it.
+    pub entered: u64,
+    /// Runs that ended so.
+    pub done: u64,
+    /// Runs that ended so.
+    pub skipped: u64,
+    /// Runs that ended so.
+    pub interrupted: u64,
+    /// Items that failed at it.
+    pub failed: u64,
+    /// Retryable errors.
+    pub retries: u64,
+    /// Leases that ran out and were counted.
+    pub losses: u64,
+    /// From coming to the step until the end of a run; null before the first.
+    pub durations: Option<StepDurations>,
+}
+
+/// Durations of the runs of a step, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct StepDurations {
+    /// How many there are.
+    pub count: u64,
+    /// The mean.
+    pub average: f64,
+    /// The shortest.
+    pub min: f64,
+    /// The longest.
+    pub max: f64,
 }

@@ -18,9 +18,9 @@ use crate::model::nearest;
 const PREFIX: &str = "WARDEN_";
 const SEPARATOR: &str = "__";
 
-/// The variables of the client, those that `warden recover` sets for its commands (which may be another
-/// `warden`), and those that the service manager sets.
-const KNOWN: [&str; 12] = [
+/// The variables of the client, those that `warden recover` and `warden work` set for their commands (which
+/// may be another `warden`), and those that the service manager sets.
+const KNOWN: [&str; 15] = [
     "WARDEN_CONFIG",
     "WARDEN_REPLAY_SECRET",
     "WARDEN_TOKEN",
@@ -30,6 +30,9 @@ const KNOWN: [&str; 12] = [
     "WARDEN_CONTENT_TYPE",
     "WARDEN_LABELS",
     "WARDEN_LEASE",
+    "WARDEN_OUTCOME",
+    "WARDEN_PROGRESS_FILE",
+    "WARDEN_SHARED_PROGRESS_FILE",
     "WARDEN_STEP",
     "WARDEN_WORKFLOW",
     "WARDEN_ITEM_ID",

@@ -1,13 +1,15 @@
 //! Item filters in JSON documents, as in claims and replays.
 
 use warden_api::item::ItemFilter;
+use warden_api::limit::STEPS_MAX;
 use wildmatch::WildMatch;
 
 use super::problem::Problem;
-use super::request;
+use super::{question, request};
 use crate::model::item::check_labels;
 use crate::model::replay::ReplayFilter;
-use crate::model::{self, Clock, ItemState, Timestamp};
+use crate::model::{self, Clock, ItemId, ItemKey, ItemState, Timestamp, WorkflowName};
+use crate::warden::WardenError;
 
 /// Parses a filter, not yet limited to the workflows of the token.
 pub fn read(filter: ItemFilter, clock: &dyn Clock) -> Result<model::ItemFilter, Problem> {
@@ -27,11 +29,37 @@ pub fn read(filter: ItemFilter, clock: &dyn Clock) -> Result<model::ItemFilter, 
         labels: filter.labels.into_iter().collect(),
         // An invalid step name would match nothing, and the claim would wait in vain.
         step: filter.step.map(request::step).transpose()?.map(|step| step.to_string()),
+        steps: Vec::new(),
+        item: None,
+        step_retries_min: filter.step_retries_min.map(question::check_retries).transpose()?,
         created_after: instant("created_after", filter.created_after)?,
         created_before: instant("created_before", filter.created_before)?,
         deadline_after: instant("deadline_after", filter.deadline_after)?,
         deadline_before: instant("deadline_before", filter.deadline_before)?,
     })
+}
+
+/// Parses the filter of a claim, which may also name steps and one item.
+pub fn of_claim(
+    filter: ItemFilter,
+    steps: Vec<String>,
+    id: Option<String>,
+    clock: &dyn Clock,
+) -> Result<model::ItemFilter, Problem> {
+    if steps.len() > STEPS_MAX {
+        return Err(Problem::invalid(format!("steps has {} names; at most {STEPS_MAX}", steps.len())));
+    }
+    let steps = steps.into_iter().map(|step| Ok(request::step(step)?.to_string()));
+    let steps = steps.collect::<Result<_, Problem>>()?;
+    let item = match (id, &filter.workflows[..]) {
+        (None, _) => None,
+        (Some(id), [workflow]) => Some(ItemKey {
+            workflow: WorkflowName::new(&**workflow).map_err(WardenError::from)?,
+            id: ItemId::new(id).map_err(WardenError::from)?,
+        }),
+        (Some(_), _) => return Err(Problem::invalid("id needs workflows with the name of its workflow")),
+    };
+    Ok(model::ItemFilter { steps, item, ..read(filter, clock)? })
 }
 
 /// Parses a filter for storage, with instants of the wall clock.
@@ -45,6 +73,7 @@ pub fn written(filter: ItemFilter) -> Result<ReplayFilter, Problem> {
         states,
         labels: filter.labels,
         step: filter.step.map(request::step).transpose()?,
+        step_retries_min: filter.step_retries_min.map(question::check_retries).transpose()?,
         created_after: instant("created_after", filter.created_after)?,
         created_before: instant("created_before", filter.created_before)?,
         deadline_after: instant("deadline_after", filter.deadline_after)?,

@@ -241,6 +241,7 @@ fn item(create: &CreateItem) -> Item {
         version: 1,
         work: Work::default(),
         course: Course { not_before: create.plan.not_before.map(instant), ..Course::default() },
+        trace: create.trace.clone(),
         detail: None,
     };
     if create.plan.steps.is_some() || !create.plan.progress.is_empty() {
@@ -373,19 +374,21 @@ fn patched(patch: &ItemPatch) {
         labels: BTreeMap::from([("region".to_owned(), "eu".to_owned())]),
         step: None,
         plan: Plan::default(),
+        trace: None,
         past: None,
     };
     let mut once = item(&create);
     let mut progress = serde_json::json!({"done": 3, "of": {"files": 4}});
     once.detail.get_or_insert_default().progress =
         std::mem::take(progress.as_object_mut().expect("an object"));
-    if let Err(refusal) = once.patch(patch) {
+    let policy = crate::model::Policy::bare(std::time::Duration::ZERO, std::time::Duration::ZERO);
+    if let Err(refusal) = once.patch(patch, &policy) {
         return assert!(!refusal.to_string().is_empty());
     }
     let detail = once.detail();
     assert!(serde_json::to_vec(&detail.progress).is_ok_and(|text| text.len() <= PROGRESS_SIZE_MAX));
     assert_eq!(decode_document(&encode_document(detail)).as_ref(), Ok(detail), "it is stored unchanged");
     let mut twice = once.clone();
-    twice.patch(patch).expect("it was accepted before");
+    twice.patch(patch, &policy).expect("it was accepted before");
     assert_eq!((twice.detail(), &twice.labels), (detail, &once.labels));
 }

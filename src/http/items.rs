@@ -96,6 +96,7 @@ fn create_request(parts: &Parts, workflow: WorkflowName, mut query: Query) -> Re
         labels,
         step,
         plan,
+        trace: request::trace(&parts.headers).map(Box::new),
         past: None,
     })
 }
@@ -138,7 +139,7 @@ fn show_whole(item: Item, services: &Services) -> Response {
     (success::OK, [(ETAG, tag)], Json(warden_api::Item::from(services.facts(item)))).into_response()
 }
 
-fn entity_tag(version: u64) -> HeaderValue {
+pub(super) fn entity_tag(version: u64) -> HeaderValue {
     match version {
         // Every new item.
         1 => HeaderValue::from_static("\"1\""),

@@ -47,7 +47,8 @@ pub async fn claim(allowed: Allowed<Matching>, request: Request) -> Result<Respo
     if let Some(name) = document.unknown.first() {
         return Err(Problem::invalid(format!("unknown field {} in claim", quote(&name))));
     }
-    let filter = filter::read(document.filter, allowed.server().clock())?;
+    let ClaimRequest { steps, id, .. } = document;
+    let filter = filter::of_claim(document.filter, steps, id, allowed.server().clock())?;
     let (services, filter) = allowed.matching(filter);
     let claim = ClaimItems {
         filter,

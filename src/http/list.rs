@@ -1,19 +1,16 @@
-//! Lists of items, aggregate counts, and retrying many.
+//! Lists of items, and aggregate counts.
 
-use axum::extract::Request;
 use warden_api::Page;
-use warden_api::item::{Retried, Summary};
+use warden_api::item::Summary;
 use warden_api::word::ItemOrder;
 
-use super::course;
-use super::document::optional_document;
 use super::json::Json;
 use super::page::{limit, write_cursor};
 use super::problem::Problem;
 use super::question::{self, Question};
 use super::request::Query;
 use super::server::answers::RECORD;
-use super::server::{Allowed, Matching, Place, Services};
+use super::server::{Allowed, Matching, Services};
 use super::trouble;
 
 pub async fn list(
@@ -41,22 +38,6 @@ pub async fn list(
     };
     let data = data.into_iter().map(|item| services.facts(item).into()).collect();
     Ok(Json(Page { data, next_cursor }))
-}
-
-pub async fn retry(
-    allowed: Allowed<Matching>,
-    place: Place,
-    mut query: Query,
-    request: Request,
-) -> Result<Json<Retried>, Problem> {
-    let Question { filter, after, .. } = Question::read(&mut query, allowed.server().clock())?;
-    let (services, filter) = allowed.matching(filter);
-    let (parts, body) = request.into_parts();
-    let document = optional_document(services.server(), &parts, body).await?;
-    let request = course::retry(document, services.server().clock())?;
-    let retried =
-        place.keep(async move { services.recovery.retry_all(filter, &request, after).await }).await?;
-    Ok(Json(Retried { retried: retried.count, next_cursor: retried.next.map(write_cursor) }))
 }
 
 pub async fn summary(allowed: Allowed<Matching>, mut query: Query) -> Result<Json<Summary>, Problem> {

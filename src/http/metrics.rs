@@ -4,6 +4,7 @@
 mod figures;
 mod form;
 mod process;
+mod steps;
 
 use std::fmt;
 use std::time::Duration;

@@ -14,8 +14,8 @@ use warden_api::ProblemDocument;
 
 pub use self::forms::{Form, LABEL, NAME};
 pub use self::operation::{
-    Answer, Body, document, file, json, lines, merge_patch, no_body, object, optional_document, page,
-    payload, text,
+    Answer, Body, any_object, document, file, json, lines, merge_patch, merge_patch_of_any, no_body, object,
+    optional_document, page, payload, text,
 };
 use super::route::Route;
 

@@ -11,8 +11,13 @@ use crate::model::{ItemNumber, Position, Timestamp, quote};
 
 /// Parses the page size.
 pub fn limit(query: &mut Query) -> Result<usize, Problem> {
+    limit_or(PAGE_DEFAULT, query)
+}
+
+/// Parses `limit`, from 1 to [`PAGE_MAX`].
+pub fn limit_or(default: usize, query: &mut Query) -> Result<usize, Problem> {
     match query.one("limit")? {
-        None => Ok(PAGE_DEFAULT),
+        None => Ok(default),
         Some(text) => text.parse().ok().filter(|limit| (1..=PAGE_MAX).contains(limit)).ok_or_else(|| {
             Problem::invalid(format!("limit={} is not a number from 1 to {PAGE_MAX}", quote(&text)))
         }),

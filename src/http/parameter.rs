@@ -2,11 +2,12 @@
 
 use warden_api::limit::{IDEMPOTENCY_KEY_MAX, LABEL_NAME_MAX, LABEL_VALUE_MAX, NAME_MAX, PAGE_MAX};
 use warden_api::word::{
-    CloseOutcome, DeliveryStatus, IncidentOrder, IncidentStatus, ItemOrder, ItemState, ReplayStatus,
-    SilenceStatus,
+    CloseOutcome, DeliveryStatus, IncidentOrder, IncidentStatus, ItemOrder, ItemState, ProgressOperation,
+    ReplayStatus, SilenceStatus,
 };
 
 use super::openapi::{Form, LABEL, NAME};
+use super::question::COUNT_MAX;
 
 /// Where a parameter is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +16,15 @@ pub enum Place {
     Header,
 }
 
-/// A parameter, which may be left out. Those in the path are known from it.
+/// A parameter of the query or a header. Those in the path are known from it.
 #[derive(Clone, Copy)]
 pub struct Parameter {
     pub place: Place,
     pub name: &'static str,
     pub about: &'static str,
     pub kind: Kind,
+    /// Whether a request without it is refused, by the handler.
+    pub is_required: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -35,11 +38,11 @@ pub enum Kind {
 }
 
 const fn query(name: &'static str, kind: Kind, about: &'static str) -> Parameter {
-    Parameter { place: Place::Query, name, about, kind }
+    Parameter { place: Place::Query, name, about, kind, is_required: false }
 }
 
 const fn header(name: &'static str, form: Option<Form>, about: &'static str) -> Parameter {
-    Parameter { place: Place::Header, name, about, kind: Kind::Text(form) }
+    Parameter { place: Place::Header, name, about, kind: Kind::Text(form), is_required: false }
 }
 
 const fn words(name: &'static str, words: &'static [&'static str], about: &'static str) -> Parameter {
@@ -104,10 +107,22 @@ pub const KEY_OF_SILENCE: Parameter =
 pub const KEY_OF_REPLAY: Parameter =
     idempotency_key("Repeating a request with the same key returns the first replay");
 
+pub const PROGRESS_OPERATION: Parameter = words(
+    "op",
+    &[ProgressOperation::Merge.as_str(), ProgressOperation::Assign.as_str()],
+    "merge (default), the merge patch of RFC 7396; or assign, which replaces members at the top level and \
+    keeps null",
+);
+
 pub const WORKFLOWS: Parameter =
     query("workflow", Kind::Texts(None), "A glob over workflow names; repeatable");
+pub const REQUIRED_WORKFLOWS: Parameter = Parameter {
+    is_required: true,
+    about: "A glob over workflow names, such as * for all; repeatable",
+    ..WORKFLOWS
+};
 pub const STATES: Parameter = texts_of("state", ItemState::WORDS, "Repeatable");
-pub const STATES_OF_EXPORT: Parameter =
+pub const STATES_BUT_CLOSED: Parameter =
     texts_of("state", ItemState::WORDS, "Repeatable; all but closed by default");
 pub const STATES_OF_RETRY: Parameter =
     texts_of("state", ItemState::WORDS, "failed (default), interrupted, open or overdue; repeatable");
@@ -116,6 +131,11 @@ pub const STATES_OF_RETRY: Parameter =
 pub const FILTERS: &[Parameter] = &[
     query("label", Kind::Texts(Some(Form::Text(":", 1, 4096))), "name:value; repeatable, all must match"),
     query("step", Kind::Text(None), "The name of a step"),
+    query(
+        "step_retries_min",
+        Kind::Count(0, COUNT_MAX as usize),
+        "Items with at least so many retryable errors at their step",
+    ),
     instant("created_before"),
     instant("created_after"),
     instant("deadline_before"),
@@ -145,7 +165,11 @@ const fn cursor(about: &'static str) -> Parameter {
 }
 
 pub const CURSOR_OF_EXPORT: Parameter = cursor("Continue after this line or page");
-pub const CURSOR_OF_RETRY: Parameter = cursor("Continue where the request before ended");
+/// The paging of changes of many items.
+pub const CONTINUING: &[Parameter] = &[
+    query("limit", Kind::Count(1, PAGE_MAX), "The most items that the request reads; 1000 by default"),
+    cursor("Continue where the request before ended: the `next_cursor` of its response"),
+];
 pub const HISTORY: Parameter = query("history", Kind::Flag, "Include the items' history; true by default");
 pub const END: Parameter = query("end", Kind::Flag, "Add the final line; false by default");
 

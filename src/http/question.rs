@@ -6,7 +6,10 @@ use wildmatch::WildMatch;
 use super::page::read_cursor;
 use super::problem::Problem;
 use super::request::{self, Query};
-use crate::model::{Clock, ItemFilter, Order, Position, Timestamp};
+use crate::model::{Clock, ItemFilter, Order, Position, Timestamp, quote};
+
+/// The largest number of retries that a filter can name, that of a 32-bit integer.
+pub const COUNT_MAX: u32 = i32::MAX as u32;
 
 pub struct Question {
     pub filter: ItemFilter,
@@ -58,9 +61,27 @@ pub fn filter(query: &mut Query, clock: &dyn Clock) -> Result<ItemFilter, Proble
             .collect::<Result<_, _>>()?,
         labels: request::labels(query.all("label"))?.into_iter().collect(),
         step: query.one("step")?,
+        steps: Vec::new(),
+        item: None,
+        step_retries_min: query.one("step_retries_min")?.map(|text| retries(&text)).transpose()?,
         created_after: instant(query, "created_after")?,
         created_before: instant(query, "created_before")?,
         deadline_after: instant(query, "deadline_after")?,
         deadline_before: instant(query, "deadline_before")?,
     })
+}
+
+fn retries(text: &str) -> Result<u32, Problem> {
+    let refuse = || Problem::invalid(format!("step_retries_min={} is not {RETRIES}", quote(&text)));
+    text.parse().map_err(|_| refuse()).and_then(check_retries)
+}
+
+const RETRIES: &str = "a number from 0 to 2147483647";
+
+/// Checks the least number of retries that a filter names.
+pub fn check_retries(least: u32) -> Result<u32, Problem> {
+    if least <= COUNT_MAX {
+        return Ok(least);
+    }
+    Err(Problem::invalid(format!("step_retries_min is {least}; it must be {RETRIES}")))
 }

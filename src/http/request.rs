@@ -20,9 +20,12 @@ use super::problem::Problem;
 use super::route::Operation;
 use super::server::Call;
 use crate::model::item::payload;
-use crate::model::{ItemId, ItemKey, StepName, Timestamp, WorkflowName, parse_duration, quote};
+use crate::model::{ItemId, ItemKey, StepName, Timestamp, TraceContext, WorkflowName, parse_duration, quote};
 use crate::warden::WardenError;
 use crate::warden::intake::Deadline;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Rejects a `%` that does not begin an escape. Decoders elsewhere would pass it through.
 pub fn check_escapes(text: &str) -> Result<(), Problem> {
@@ -270,6 +273,16 @@ pub fn content_type(headers: &HeaderMap) -> Result<&str, Problem> {
 pub fn content_encoding(headers: &HeaderMap) -> Result<String, Problem> {
     let values = headers.get_all(CONTENT_ENCODING).iter().map(|value| visible(&CONTENT_ENCODING, value));
     Ok(values.collect::<Result<Vec<_>, _>>()?.join(", "))
+}
+
+/// The trace context. What is malformed is ignored, and so are several parents (W3C Trace Context, 3.2).
+pub fn trace(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut parents = headers.get_all(TRACEPARENT).iter();
+    let (Some(parent), None) = (parents.next(), parents.next()) else { return None };
+    // Several headers are one list.
+    let states = headers.get_all(TRACESTATE).iter().map(HeaderValue::to_str);
+    let state = states.collect::<Result<Vec<_>, _>>().ok().map(|states| states.join(","));
+    TraceContext::read(parent.to_str().ok()?, state.as_deref())
 }
 
 /// Rejects an encoded body where the body is parsed rather than stored.

@@ -14,7 +14,7 @@ pub use self::item::{ItemFacts, Sent, lease};
 pub use self::receivers::{ReceiverFacts, withhold_answers};
 pub use self::replay::ReplayFacts;
 pub use self::time::{shown, told};
-pub use self::workflow::WorkflowFacts;
+pub use self::workflow::{WorkflowFacts, stats};
 
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";

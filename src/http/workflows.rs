@@ -9,7 +9,7 @@ use super::page::Paging;
 use super::problem::{Problem, success};
 use super::request::Query;
 use super::server::{Allowed, AnyWorkflow, InPath};
-use super::view::WorkflowFacts;
+use super::view::{self, WorkflowFacts};
 use crate::model::WorkflowName;
 use crate::warden::{WardenError, WorkflowEntry};
 
@@ -42,7 +42,8 @@ pub async fn stats(allowed: Allowed<InPath<WorkflowName>>) -> Result<Json<Stats>
     if !services.workflows.contains(&name) {
         return Err(unknown(&name));
     }
-    Ok(Json(services.queries.tally(&name).into()))
+    let (tally, steps) = (services.queries.tally(&name), services.queries.step_tallies(&name));
+    Ok(Json(view::stats(tally, steps, services.workflows.policy(&name))))
 }
 
 pub async fn delete(allowed: Allowed<InPath<WorkflowName>>) -> Result<Response, Problem> {

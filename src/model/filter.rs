@@ -1,6 +1,6 @@
 //! Selections of items, their order, and pages.
 
-use super::{Item, ItemNumber, ItemState, Moment, Timestamp};
+use super::{Item, ItemKey, ItemNumber, ItemState, Moment, Timestamp};
 
 /// All given criteria must match; an empty list matches everything.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +17,12 @@ pub struct ItemFilter {
     pub labels: Vec<(String, String)>,
     /// The current step.
     pub step: Option<String>,
+    /// Current steps, any of which may match.
+    pub steps: Vec<String>,
+    /// The only item that can match.
+    pub item: Option<ItemKey>,
+    /// Items with at least so many retryable errors at their step.
+    pub step_retries_min: Option<u32>,
     /// Created at or after this instant.
     pub created_after: Option<Timestamp>,
     /// Created before this instant.
@@ -38,7 +44,21 @@ impl ItemFilter {
     /// Whether it has criteria other than workflows and states, for which records must be read.
     pub fn needs_record(&self) -> bool {
         let bounds = [self.created_after, self.created_before, self.deadline_after, self.deadline_before];
-        self.step.is_some() || !self.labels.is_empty() || bounds.iter().any(Option::is_some)
+        self.names_steps()
+            || self.step_retries_min.is_some()
+            || !self.labels.is_empty()
+            || bounds.iter().any(Option::is_some)
+    }
+
+    /// Whether it has a criterion for the current step.
+    pub fn names_steps(&self) -> bool {
+        self.step.is_some() || !self.steps.is_empty()
+    }
+
+    /// Whether items at this step can match.
+    pub fn admits_step(&self, step: Option<&str>) -> bool {
+        self.step.as_deref().is_none_or(|wanted| step == Some(wanted))
+            && (self.steps.is_empty() || self.steps.iter().any(|wanted| step == Some(wanted)))
     }
 
     /// Whether the item matches. Items after their retention never match, and tombstones of items that were
@@ -47,7 +67,9 @@ impl ItemFilter {
         let deadline = moment.steady(item.deadline);
         (item.is_visible(moment.now) || (self.unseen && item.is_remembered(moment.now)))
             && (self.states.is_empty() || self.states.contains(&item.state(moment)))
-            && self.step.as_deref().is_none_or(|step| item.step.as_deref() == Some(step))
+            && self.admits_step(item.step.as_deref())
+            && self.item.as_ref().is_none_or(|key| key.workflow == item.workflow && key.id == item.id)
+            && self.step_retries_min.is_none_or(|least| item.course.retries >= least)
             && self.created_after.is_none_or(|bound| item.created_at >= bound)
             && self.created_before.is_none_or(|bound| item.created_at < bound)
             && self.deadline_after.is_none_or(|bound| deadline >= bound)

@@ -58,6 +58,9 @@ pub struct ReplayFilter {
     pub labels: BTreeMap<String, String>,
     /// The current step.
     pub step: Option<StepName>,
+    /// Items with at least so many retryable errors at their step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_retries_min: Option<u32>,
     /// Created at or after this instant of the wall clock.
     pub created_after: Option<Timestamp>,
     /// Created before this instant of the wall clock.

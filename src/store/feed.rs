@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{Document, DocumentId};
-use crate::model::IndexedItem;
+use crate::model::item::StepEvent;
+use crate::model::{IndexedItem, WorkflowName};
 
 /// A durable change.
 #[expect(clippy::large_enum_variant, reason = "nearly all changes are of items")]
@@ -11,6 +12,8 @@ use crate::model::IndexedItem;
 pub enum Change {
     /// An item was created (`before` is absent), changed, or removed (`after` is absent).
     Item { before: Option<IndexedItem>, after: Option<IndexedItem> },
+    /// Something happened at a step of an item, by the change told before.
+    Step { workflow: WorkflowName, event: StepEvent },
     /// A document was written, possibly over another one with its id. Only for [told](Document::is_told)
     /// ones. A workflow is told just before its first item.
     Put(Document),

@@ -28,6 +28,7 @@ mod replays;
 pub mod report;
 mod retention;
 pub mod silences;
+mod steps;
 mod watch;
 mod workflows;
 
@@ -49,6 +50,7 @@ pub use self::redrives::{RedriveCounts, RedriveTarget, Redrives};
 pub use self::replays::{ReplayAction, ReplayCounts, ReplayEntry, ReplaySettings, Replays, StartReplay};
 pub use self::retention::Retention;
 pub use self::silences::Silences;
+pub use self::steps::{DURATION_BOUNDS, StepTallies, StepTally};
 pub use self::watch::Loops;
 pub use self::workflows::{WorkflowEntry, Workflows};
 use crate::model::{Clock, Random, WorkflowName};

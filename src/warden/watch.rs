@@ -16,6 +16,7 @@ use super::handoff::Handoff;
 use super::heartbeat::{Heartbeat, HeartbeatCounts};
 use super::replays::{KnownReplays, ReplayParts};
 use super::silences::KnownSilences;
+use super::steps::StepCounts;
 use super::{
     Health, Intake, Parts, Queries, Recovery, Redrives, Replays, Retention, Silences, Warden, WardenSettings,
 };
@@ -55,6 +56,7 @@ impl Warden {
         let workflows = Arc::new(workflows);
         let expected = Arc::new(ExpectedWork::new(clock.clone(), &workflows));
         let census = Arc::new(Census::new(clock.clone(), workflows.clone()));
+        let step_counts = Arc::new(StepCounts::default());
         let known_silences = Arc::new(KnownSilences::default());
         let live = Arc::new(LiveIncidents::new(workflows.clone(), clock.clone()));
         let (known_replays, arrivals) = KnownReplays::new(clock.clone());
@@ -71,6 +73,7 @@ impl Warden {
             workflows.clone(),
             expected.clone(),
             census.clone(),
+            step_counts.clone(),
             known_silences.clone(),
             live.clone(),
             known_replays.clone(),
@@ -91,7 +94,7 @@ impl Warden {
         let context = Context { store, workflows, census, clock, random };
         let (clock_counts, heartbeats) = (Arc::<ClockCounts>::default(), Arc::<HeartbeatCounts>::default());
         let (stop, replay_loops) = (CancellationToken::new(), TaskTracker::new());
-        let queries = Arc::new(Queries::new(&context));
+        let queries = Arc::new(Queries::new(&context, step_counts));
         let handoff = Arc::new(Handoff::new(&context, outbound.clone()));
         let redrives = Redrives::new(&context, handoff.clone(), replay.transport.clone());
         let replays = ReplayParts {

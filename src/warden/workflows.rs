@@ -182,7 +182,7 @@ impl Observer for Workflows {
             match change {
                 Change::Put(Document::Workflow(workflow)) => self.put(workflow),
                 Change::Removed(DocumentId::Workflow(name)) => drop(self.write().remove(name)),
-                Change::Item { .. } | Change::Put(_) | Change::Removed(_) => {}
+                Change::Item { .. } | Change::Step { .. } | Change::Put(_) | Change::Removed(_) => {}
             }
         }
     }

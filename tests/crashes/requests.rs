@@ -211,7 +211,7 @@ fn patch(item: &Item, story: &Story, dice: &mut Dice) -> (Option<ItemKey>, Comma
             .percent(50)
             .then(|| ProgressChange::merge(Merge::Change(object(json!({ "done": text }))))),
     };
-    (Some(item.key()), Command::Patch { key: item.key(), patch, if_version: None, now })
+    (Some(item.key()), Command::Patch { key: item.key(), patch, if_version: None, policies: policies(), now })
 }
 
 fn report(item: &Item, story: &Story, dice: &mut Dice) -> (Option<ItemKey>, Command) {

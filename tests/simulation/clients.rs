@@ -101,6 +101,7 @@ impl Client {
             step: None,
             // A deadline by default would count from then.
             plan: self.plan(deadline.is_some()),
+            trace: None,
             past: has_failed_elsewhere(&payload).then(|| Box::new(self.past())),
             payload,
         }

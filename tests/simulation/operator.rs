@@ -161,6 +161,7 @@ impl Operator {
                 states: vec![ItemState::Overdue, ItemState::Failed],
                 labels: BTreeMap::new(),
                 step: None,
+                step_retries_min: None,
                 created_after: None,
                 created_before: None,
                 deadline_after: None,

@@ -19,6 +19,7 @@ mod store;
 mod support;
 mod sweep;
 mod transfer;
+mod workers;
 
 /// The daemon's own allocator, so that measured memory is that of the daemon.
 #[global_allocator]

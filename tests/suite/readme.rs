@@ -12,10 +12,11 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use crate::support::{DaemonProcess, eventually, process};
 
 /// The documents, in the order in which their blocks run. The guides go on where the README ends.
-const DOCUMENTS: [&str; 3] = [
+const DOCUMENTS: [&str; 4] = [
     include_str!("../../README.md"),
     include_str!("../../docs/guides/alerting.md"),
     include_str!("../../docs/guides/recovery.md"),
+    include_str!("../../docs/guides/workers.md"),
 ];
 
 /// What the output of each block contains.
@@ -36,6 +37,8 @@ const SHOWN: &[&[&str]] = &[
     &[],
     &["photo-1", "photo-2", "photo-3"],
     &[],
+    &["\"state\":\"open\""],
+    &["{\"bytes\":13}", "etl@run-1", "etl@run-2", "etl@run-3"],
 ];
 
 /// Replaces cargo by the built program, and sleeping by polling: a wait ends when everything created is

@@ -10,9 +10,9 @@ use warden_api::WallTime;
 use warden_api::item::ItemFilter;
 use warden_api::name::{NAME_RULE, check_labels, is_name};
 use warden_api::word::ItemState;
+use warden_client::Query;
 
 use super::error::CliError;
-use crate::cli::daemon::client::Query;
 use crate::config::ConfigFile;
 use crate::model::{DurationError, ItemId, NameError, StepName, Timestamp, WorkflowName, parse_duration};
 
@@ -159,6 +159,9 @@ pub struct Filter {
     /// Only items at this step
     #[arg(long, value_parser = step)]
     step: Option<StepName>,
+    /// Only items with at least so many retries at their step
+    #[arg(long, value_name = "N")]
+    step_retries_min: Option<u32>,
     /// Only items created before this time, such as 2026-01-31T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = instant)]
     created_before: Option<Timestamp>,
@@ -186,6 +189,7 @@ impl Filter {
         let states = self.states.iter().map(|state| ("state", state.clone()));
         let single = [
             ("step", document.step),
+            ("step_retries_min", document.step_retries_min.map(|least| least.to_string())),
             ("created_before", document.created_before),
             ("created_after", document.created_after),
             ("deadline_before", document.deadline_before),
@@ -203,6 +207,7 @@ impl Filter {
             states: self.states.iter().filter_map(|state| state.parse().ok()).collect(),
             labels: labels(&self.labels)?,
             step: self.step.as_ref().map(ToString::to_string),
+            step_retries_min: self.step_retries_min,
             created_before: instant(self.created_before),
             created_after: instant(self.created_after),
             deadline_before: instant(self.deadline_before),
@@ -226,17 +231,20 @@ mod tests {
     #[test]
     fn every_flag_is_handed_on() {
         let flags = "x --workflow a --workflow b* --state overdue,failed --label k:v --step s \
+        --step-retries-min 3 \
         --created-before 2026-01-01T00:00:00Z --created-after 2026-01-02T01:00:00+01:00 \
         --deadline-before 2026-01-03T00:00:00Z --deadline-after 2026-01-04T00:00:00Z";
         let filter = || Line::parse_from(flags.split_whitespace()).filter;
         let query = filter().query().unwrap();
         let text: Vec<String> = query.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let expected = "workflow=a workflow=b* state=overdue state=failed label=k:v step=s \
+                        step_retries_min=3 \
                         created_before=2026-01-01T00:00:00.000Z created_after=2026-01-02T00:00:00.000Z \
                         deadline_before=2026-01-03T00:00:00.000Z deadline_after=2026-01-04T00:00:00.000Z";
         assert_eq!(text.join(" "), expected);
         let expected = serde_json::json!({
             "workflows": ["a", "b*"], "states": ["overdue", "failed"], "labels": {"k": "v"}, "step": "s",
+            "step_retries_min": 3,
             "created_before": "2026-01-01T00:00:00.000Z", "created_after": "2026-01-02T00:00:00.000Z",
             "deadline_before": "2026-01-03T00:00:00.000Z", "deadline_after": "2026-01-04T00:00:00.000Z",
         });

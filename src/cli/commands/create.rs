@@ -9,10 +9,10 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use warden_api::item::ItemAnswer;
 use warden_api::path;
+use warden_client::Query;
 
 use super::args::{deadline, item_id, label, labels, step, workflow};
 use super::error::CliError;
-use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::age::{due, relative};

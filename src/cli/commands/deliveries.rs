@@ -6,11 +6,11 @@ use reqwest::Method;
 use warden_api::alert::Attempt;
 use warden_api::word::DeliveryStatus;
 use warden_api::{Delivery, path};
+use warden_client::Query;
 
 use super::args::generated_id;
 use super::error::CliError;
 use crate::cli::commands::list::{Extent, Row};
-use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::age::relative;

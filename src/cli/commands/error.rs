@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::PathBuf;
 
+use warden_client::Error as ClientError;
+
 use crate::app::AppError;
-use crate::cli::daemon::client::ClientError;
+use crate::cli::daemon::wording;
 use crate::cli::terminal::count::counted;
 use crate::cli::terminal::exit::Exit;
 use crate::cli::terminal::sink::SinkError;
@@ -27,7 +29,7 @@ pub enum CliError {
     /// The daemon could not start or stopped with an error.
     #[error(transparent)]
     App(#[from] AppError),
-    #[error(transparent)]
+    #[error("{}", wording::worded(.0))]
     Client(#[from] ClientError),
     #[error("cannot {verb} {}: {error}", path.display())]
     File {
@@ -109,7 +111,7 @@ impl CliError {
             Self::Config(_) | Self::Warnings(_) | Self::Data(_) | Self::DataDamaged { .. } => Exit::Data,
             Self::Check(error) => error.into(),
             Self::App(error) => error.into(),
-            Self::Client(error) => error.exit(),
+            Self::Client(error) => wording::exit(error),
             Self::Command { error, .. } => match error.kind() {
                 ErrorKind::NotFound => Exit::Usage,
                 ErrorKind::PermissionDenied => Exit::Permission,

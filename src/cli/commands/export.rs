@@ -6,14 +6,13 @@ use std::io::{ErrorKind, IsTerminal, stdout};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use warden_api::word::ItemState;
+use warden_client::Query;
 
 use self::download::Download;
-use warden_api::word::ItemState;
-
 use super::archive::{Compression, LineError, Part, Survey, Target, survey};
 use super::args::Filter;
 use super::error::CliError;
-use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;

@@ -17,12 +17,13 @@ use reqwest::header::CONTENT_TYPE;
 use serde::Serialize;
 use warden_api::path;
 use warden_api::word::{ItemState, Word};
+use warden_client::{Client, Error as ClientError, Query};
 
 use self::batch::Batches;
 use super::archive::{Ending, Line, LineError, Lines};
 use super::error::CliError;
-use crate::cli::daemon::client::{Client, ClientError, Query, describe};
 use crate::cli::daemon::connection::Connection;
+use crate::cli::daemon::wording::describe;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
 use crate::cli::terminal::count::counted;

@@ -7,10 +7,10 @@ use reqwest::Method;
 use warden_api::alert::{Action, Became};
 use warden_api::word::IncidentStatus;
 use warden_api::{WallTime, path};
+use warden_client::Query;
 
 use super::args::generated_id;
 use super::error::CliError;
-use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::age::{dated, dated_in, relative};

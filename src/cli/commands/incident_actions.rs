@@ -7,10 +7,10 @@ use reqwest::Method;
 use serde::Serialize;
 use warden_api::alert::{AcknowledgeRequest, CommentRequest, SnoozeRequest};
 use warden_api::{Incident, path};
+use warden_client::Query;
 
 use super::args::{Person, duration, generated_id};
 use super::error::CliError;
-use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::age::dated;

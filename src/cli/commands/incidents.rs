@@ -4,12 +4,12 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use warden_api::word::{IncidentOrder, IncidentStatus};
 use warden_api::{Incident, path};
+use warden_client::Query;
 
 use super::args::glob;
 use super::error::CliError;
 use super::incident::{next_told, status_word};
 use crate::cli::commands::list::{Extent, Row};
-use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::age::relative;
 use crate::cli::terminal::console::Console;

@@ -5,10 +5,10 @@ use std::io;
 use clap::Args;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use warden_client::{Client, Error as ClientError, Query};
 
 use super::args::at_least_one;
 use super::error::CliError;
-use crate::cli::daemon::client::{Client, ClientError, Query};
 use crate::cli::daemon::connection::Connection;
 use crate::cli::daemon::pages::Pages;
 use crate::cli::terminal::Format;

@@ -20,6 +20,7 @@ mod items;
 mod list;
 mod payload;
 mod preview;
+mod progress;
 mod recover;
 mod replay;
 mod retry;
@@ -30,6 +31,7 @@ mod show;
 mod silence;
 mod test_receiver;
 mod token;
+mod work;
 mod worker;
 
 use std::future::Future;
@@ -51,6 +53,8 @@ pub enum Command {
     Show(show::Show),
     Payload(payload::Payload),
     Close(close::Close),
+    Work(work::Work),
+    Progress(progress::Progress),
     Recover(recover::Recover),
     Retry(retry::Retry),
     Replay(replay::Replay),
@@ -80,6 +84,8 @@ impl Command {
             Self::Show(show) => block_on(show.run(console)),
             Self::Payload(payload) => block_on(payload.run(console)),
             Self::Close(close) => block_on(close.run(console)),
+            Self::Work(work) => block_on(work.run(console)),
+            Self::Progress(progress) => block_on(progress.run(console)),
             Self::Recover(recover) => block_on(recover.run(console)),
             Self::Retry(retry) => block_on(retry.run(console)),
             Self::Replay(replay) => block_on(replay.run(console)),

@@ -8,10 +8,10 @@ use clap::Args;
 use reqwest::Method;
 use reqwest::header::HeaderName;
 use sha2::{Digest, Sha256};
+use warden_client::Query;
 
 use super::args::ItemKey;
 use super::error::CliError;
-use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;

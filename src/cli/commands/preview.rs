@@ -2,21 +2,35 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use reqwest::Method;
+use tokio::time::timeout;
 use warden_api::item::Summary;
 use warden_api::{WallTime, path};
+use warden_client::{Client, Error as ClientError, Query};
 
-use crate::cli::daemon::client::{Client, ClientError, Query};
 use crate::cli::terminal::age::dated;
 use crate::cli::terminal::table::table;
 use crate::model::Timestamp;
+
+/// The longest wait for a summary that is not needed.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Requests the summary; returns it as text and parsed.
 pub async fn ask(client: &Client, selection: &Query) -> Result<(String, Summary), ClientError> {
     let request = client.request(Method::GET, path::ITEMS_SUMMARY, selection)?;
     client.send(request).await?.document().await
+}
+
+/// The same, if the token may ask and the daemon answers in time. Fails if the daemon is unreachable.
+pub async fn if_allowed(client: &Client, selection: &Query) -> Result<Option<Summary>, ClientError> {
+    match timeout(PATIENCE, ask(client, selection)).await {
+        Ok(Ok((_, preview))) => Ok(Some(preview)),
+        Ok(Err(ClientError::Refused(_))) | Err(_) => Ok(None),
+        Ok(Err(error)) => Err(error),
+    }
 }
 
 pub fn render(summary: &Summary, now: Timestamp) -> String {

@@ -5,7 +5,6 @@
 //! stderr.
 
 mod claims;
-mod display;
 mod pace;
 mod recovery;
 mod summary;
@@ -17,41 +16,36 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, RangedU64ValueParser};
 use clap::{Arg, Args};
-use tokio::time::timeout;
-use warden_api::item::Summary;
-use warden_api::limit::WORKER_MAX;
+use warden_api::lease::ClaimRequest;
 use warden_api::word::ItemState;
+use warden_client::{Client, Leases};
 
-use self::display::Display;
 use self::pace::Pace;
 use self::recovery::{Outcome, Plan, Recovery};
 use super::args::{Filter, at_least_one, duration};
 use super::error::CliError;
 use super::preview;
+use super::worker::beside::beside;
+use super::worker::display::{Display, shows_bar};
 use super::worker::events::EventSender;
-use super::worker::leases::{ClaimOptions, LeaseClient};
+use super::worker::lease::{ttl, worker_name};
 use super::worker::process::{CommandLine, Output, raise_file_limit};
 use super::worker::program::check_program;
 use super::worker::verdict::OnSuccess;
 use super::worker::work::{AdvancedItems, Work};
-use crate::cli::daemon::client::{Client, ClientError};
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
 use crate::model::{Clock as _, SystemClock};
 use crate::outbound::Rate;
 
-/// The longest wait for the number of items; a recovery goes on without it.
-const PREVIEW_TIME: Duration = Duration::from_secs(10);
-/// The shortest and the longest lease.
-const TTL: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(24 * 60 * 60));
-
 const HELP: &str = "\
 The command gets the payload on stdin, byte for byte and never decoded, and these variables:
 WARDEN_WORKFLOW, WARDEN_ITEM_ID, WARDEN_ITEM_FILE (a safe file name; an id may be ../x),
 WARDEN_STEP, WARDEN_ATTEMPT, WARDEN_LEASE, WARDEN_CONTENT_TYPE, WARDEN_CONTENT_ENCODING,
 WARDEN_LABELS (all labels as a JSON object) and, for each label, WARDEN_LABEL_<NAME> in upper case.
-Step and encoding may be empty. The exit code of the command is the result:
+Step and encoding may be empty. TRACEPARENT and TRACESTATE are those of the item, if it has a trace.
+The exit code of the command is the result:
 
   0      done: the step of the item is complete, see --on-success
   75     retry later; a recovery attempts no item twice
@@ -135,14 +129,6 @@ fn claimable(states: Arg) -> Arg {
         .default_values(["overdue", "failed"])
 }
 
-fn ttl(text: &str) -> Result<Duration, String> {
-    let ttl = duration(text)?;
-    if ttl < TTL.0 || ttl > TTL.1 {
-        return Err("a lease lasts from 1s to 24h".to_owned());
-    }
-    Ok(ttl)
-}
-
 impl Recover {
     pub async fn run(mut self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
@@ -158,7 +144,7 @@ impl Recover {
         if let Some(program) = self.command.first() {
             check_program(program)?;
         }
-        let preview = previewed(&client, &query).await?;
+        let preview = preview::if_allowed(&client, &query).await?;
         let total = preview.map(|preview| preview.count.min(self.max.unwrap_or(u64::MAX)));
         let (events, received) = EventSender::new();
         // Connections belong to the runtime that opened them.
@@ -166,7 +152,9 @@ impl Recover {
         let plan = self.plan(client, total, events.clone())?;
         let clock = SystemClock::new();
         let display = Display::new(console, shows_bar(), total, clock.now());
-        let outcome = beside(plan, events, display.watch(received, &clock)).await?;
+        let recovery = async move { Ok::<_, io::Error>(Recovery::new(plan, events)?.run().await) };
+        let outcome = beside(recovery, display.watch(received, &clock)).await?;
+        let outcome = outcome.map_err(|error| CliError::Start(error.to_string()))?;
         finish(outcome, self.connection.output, console)
     }
 
@@ -174,10 +162,12 @@ impl Recover {
         let mut words = std::mem::take(&mut self.command).into_iter();
         let program = words.next().ok_or_else(|| CliError::Usage("the command is missing".to_owned()))?;
         let pace = Pace::new(self.rate, self.exec_batch, self.max);
-        let options = ClaimOptions {
-            selection: self.filter.document()?,
-            ttl: self.lease_ttl,
-            worker: Some(self.worker.take().unwrap_or_else(worker)),
+        let claim = ClaimRequest {
+            filter: self.filter.document()?,
+            // Payloads are fetched during heartbeats: all at once could outlast the leases and the memory.
+            payloads: false,
+            worker: Some(self.worker.take().unwrap_or_else(worker_name).into()),
+            ..ClaimRequest::default()
         };
         let output = match (self.exec_batch, self.connection.output) {
             (Some(_), _) => Output::Lines,
@@ -187,7 +177,7 @@ impl Recover {
             (None, Format::Table) => Output::Stdout,
         };
         let work = Work {
-            leases: Arc::new(LeaseClient::new(client, Arc::new(SystemClock::new()), options)),
+            leases: Arc::new(Leases::new(client, self.lease_ttl)),
             line: CommandLine { program, arguments: words.collect() },
             in_batches: self.exec_batch.is_some(),
             timeout: self.timeout,
@@ -199,6 +189,7 @@ impl Recover {
         raise_file_limit(self.concurrency);
         Ok(Plan {
             work: Arc::new(work),
+            claim,
             total,
             concurrency: self.concurrency,
             pace: match self.canary {
@@ -209,54 +200,6 @@ impl Recover {
             is_interactive: !self.yes && stdin().is_terminal() && stderr().is_terminal(),
         })
     }
-}
-
-/// The number of items, if the token may ask and the daemon answers in time. Fails if the daemon is
-/// unreachable.
-async fn previewed(
-    client: &Client,
-    query: &crate::cli::daemon::client::Query,
-) -> Result<Option<Summary>, ClientError> {
-    match timeout(PREVIEW_TIME, preview::ask(client, query)).await {
-        Ok(Ok((_, preview))) => Ok(Some(preview)),
-        Ok(Err(ClientError::Refused { .. })) | Err(_) => Ok(None),
-        Ok(Err(error)) => Err(error),
-    }
-}
-
-/// Runs the recovery on a thread of its own and the display on this one: a stopped terminal must not stop the
-/// heartbeats.
-async fn beside(
-    plan: Plan,
-    events: EventSender,
-    shown: impl Future<Output = ()>,
-) -> Result<Outcome, CliError> {
-    let failed = |error: &dyn std::error::Error| CliError::Start(error.to_string());
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-    let runtime = runtime.map_err(|error| failed(&error))?;
-    let recovering =
-        runtime.spawn(async move { Ok::<_, io::Error>(Recovery::new(plan, events)?.run().await) });
-    shown.await;
-    let outcome = recovering.await;
-    // All work is done; blocked threads are abandoned.
-    runtime.shutdown_background();
-    outcome.map_err(|error| failed(&error))?.map_err(|error| failed(&error))
-}
-
-fn shows_bar() -> bool {
-    stderr().is_terminal()
-}
-
-/// Host name and process id.
-fn worker() -> String {
-    let host = rustix::system::uname();
-    let host = host.nodename().to_string_lossy();
-    let number = format!(":{}", std::process::id());
-    let mut end = host.len().min(WORKER_MAX - number.len());
-    while !host.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}{number}", &host[..end])
 }
 
 /// Prints the summary, and returns the result of the command.

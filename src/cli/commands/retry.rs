@@ -7,10 +7,10 @@ use reqwest::Method;
 use warden_api::item::Retried;
 use warden_api::word::ItemState;
 use warden_api::{Item, path};
+use warden_client::{Client, Error as ClientError, Query};
 
 use super::args::{Filter, item_id, workflow};
 use super::error::CliError;
-use crate::cli::daemon::client::{Client, ClientError, Query};
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
@@ -85,7 +85,7 @@ async fn previous(
     let request = client.item_request(Method::GET, (workflow, id), "", &Query::new())?;
     match client.send(request).await {
         Ok(answer) => Ok(Some(answer.document::<Item>().await?.1)),
-        Err(ClientError::Refused { .. }) => Ok(None),
+        Err(ClientError::Refused(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }

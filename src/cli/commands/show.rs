@@ -3,10 +3,10 @@
 use clap::Args;
 use reqwest::Method;
 use warden_api::{Item, WallTime};
+use warden_client::Query;
 
 use super::args::ItemKey;
 use super::error::CliError;
-use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::age::{dated, relative};

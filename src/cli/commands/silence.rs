@@ -9,11 +9,11 @@ use serde_json::json;
 use warden_api::alert::SilenceRequest;
 use warden_api::word::{IncidentKind, SilenceStatus};
 use warden_api::{Silence as Document, WallTime, path};
+use warden_client::{Client, Error as ClientError, Query};
 
 use super::args::{Person, duration, generated_id, glob, instant, label, labels};
 use super::error::CliError;
 use super::list::{Extent, Row};
-use crate::cli::daemon::client::{Client, ClientError, Query};
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::age::{dated, relative};

@@ -4,9 +4,9 @@ use clap::Args;
 use reqwest::Method;
 use warden_api::alert::ReceiverTest;
 use warden_api::path;
+use warden_client::Query;
 
 use super::error::CliError;
-use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;

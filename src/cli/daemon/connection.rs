@@ -1,9 +1,12 @@
 //! The flags of every command that sends requests to a daemon.
 
-use clap::Args;
+use std::sync::Arc;
 
-use super::client::{Client, ClientError};
+use clap::Args;
+use warden_client::{Builder, Client, Error as ClientError};
+
 use crate::cli::terminal::Format;
+use crate::model::SystemClock;
 
 /// No `Debug`, because of the token.
 #[derive(Args)]
@@ -23,7 +26,17 @@ pub struct Connection {
 const DEFAULT_URL: &str = "http://127.0.0.1:8470";
 
 impl Connection {
+    /// A client that sends each request once: the person at the terminal, or the script, decides what to do.
     pub fn open(&self) -> Result<Client, ClientError> {
+        self.builder().without_repetition().build()
+    }
+
+    /// A client that repeats what may be repeated for a while.
+    pub fn open_patiently(&self) -> Result<Client, ClientError> {
+        self.builder().build()
+    }
+
+    fn builder(&self) -> Builder {
         // Scripts set an empty variable for "none".
         let url = Some(self.url.trim()).filter(|url| !url.is_empty()).unwrap_or(DEFAULT_URL);
         // A token read from a file ends with a line feed; some people include the prefix of the header.
@@ -32,7 +45,13 @@ impl Connection {
             .as_deref()
             .map(str::trim)
             .map(|token| token.strip_prefix("Bearer ").unwrap_or(token).trim());
-        Client::new(url, token.filter(|token| !token.is_empty()))
+        let builder = Client::builder(url)
+            .user_agent(concat!("warden-cli/", env!("CARGO_PKG_VERSION")))
+            .clock(Arc::new(SystemClock::new()));
+        match token.filter(|token| !token.is_empty()) {
+            Some(token) => builder.token(token),
+            None => builder,
+        }
     }
 }
 

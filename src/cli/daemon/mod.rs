@@ -1,5 +1,6 @@
-//! Requests to a running daemon. Uses nothing of the command line but `terminal`.
+//! Requests to a running daemon, sent by [`warden_client`]. Uses nothing of the command line but `terminal`.
 
-pub mod client;
+mod clock;
 pub mod connection;
 pub mod pages;
+pub mod wording;

@@ -3,8 +3,7 @@
 use reqwest::Method;
 use serde_json::value::RawValue;
 use warden_api::Page;
-
-use super::client::{Client, ClientError, Query};
+use warden_client::{Client, Error as ClientError, Query};
 
 /// The pages of one list.
 pub struct Pages<'a> {

@@ -16,7 +16,7 @@ use crate::http::access::Access;
 use crate::http::course;
 use crate::http::problem::{Problem, success};
 use crate::http::request;
-use crate::model::{Item, ItemId, ItemKey, Moment, WorkflowName};
+use crate::model::{Item, ItemId, ItemKey, Moment, TraceContext, WorkflowName};
 use crate::warden::WardenError;
 use crate::warden::intake::{BatchItem, CreateItem, Done, Plan};
 
@@ -63,6 +63,8 @@ fn create(mut line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
         }
         _ => payload(line.payload, line.payload_base64.as_ref().map(|text| &*text.0))?,
     };
+    let trace = line.traceparent.as_deref();
+    let trace = trace.and_then(|parent| TraceContext::read(parent, line.tracestate.as_deref()));
     let plan = Plan {
         steps: line
             .own_steps
@@ -83,6 +85,7 @@ fn create(mut line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
         labels: Arc::unwrap_or_clone(line.labels.unwrap_or_default().0),
         step: line.step.map(|step| request::step(step.into_owned())).transpose()?,
         plan,
+        trace: trace.map(Box::new),
         past,
     })))
 }

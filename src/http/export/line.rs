@@ -68,6 +68,8 @@ pub fn write_item_line(
     let not_before = item.course.not_before.filter(|at| *at > moment.now && item.closed.is_none());
     line.not_before = not_before.map(|at| told(at, moment).to_string().into());
     line.step = item.step.as_deref().map(Into::into);
+    line.traceparent = item.trace.as_deref().map(|trace| (&*trace.parent).into());
+    line.tracestate = item.trace.as_deref().and_then(|trace| trace.state.as_deref()).map(Into::into);
     if history == History::Told {
         tell_past(&mut line, item, payload.is_none(), moment);
     }

@@ -12,17 +12,19 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use warden_api::word::ReceiverState;
 
+use super::steps;
 use crate::http::access::Access;
-use crate::model::Timestamp;
+use crate::model::{Timestamp, WorkflowName};
 use crate::notifier::status::LATENCY_BOUNDS;
 use crate::notifier::{Outcomes, ReceiverStatus};
 use crate::store::{DiskUse, StoreStatus};
-use crate::warden::{Tally, Warden};
+use crate::warden::{StepTallies, Tally, Warden};
 
 /// A snapshot of the services.
 #[derive(Debug)]
 pub struct Figures {
     tallies: Vec<(String, Tally)>,
+    steps: Vec<(WorkflowName, StepTallies)>,
     now: Timestamp,
     store: StoreStatus,
     disk: DiskUse,
@@ -53,12 +55,16 @@ impl Figures {
         let receivers = warden.alerting.receiver_statuses();
         let oldest = receivers.iter().filter_map(|receiver| receiver.oldest_waiting).min();
         let now = warden.clock.now();
-        let (beats, steps) = (warden.health.heartbeats(), warden.health.clock_counts());
+        let (beats, corrections) = (warden.health.heartbeats(), warden.health.clock_counts());
         let redrives = warden.redrives.counts();
         let leases = warden.recovery.lease_counts();
+        let mut steps = warden.queries.all_step_tallies();
+        steps.retain(|(workflow, _)| access.admits(workflow));
+        steps.sort_by(|(one, _), (other, _)| one.cmp(other));
         let tallies = warden.queries.tallies().into_iter().filter(|(name, _)| access.admits(name));
         Self {
             tallies: tallies.map(|(name, tally)| (name.to_string(), tally)).collect(),
+            steps,
             now,
             store: warden.health.store_status(),
             disk: warden.health.disk_use(),
@@ -73,7 +79,7 @@ impl Figures {
             replays_running: warden.replays.running(),
             replay_posts: warden.replays.counts().posts(),
             replay_items: warden.replays.counts().ends(),
-            clock_steps: [&steps.forward, &steps.back].map(|count| count.load(Ordering::Relaxed)),
+            clock_steps: [&corrections.forward, &corrections.back].map(|count| count.load(Ordering::Relaxed)),
             heartbeats: [&beats.sent, &beats.failed, &beats.withheld]
                 .map(|count| count.load(Ordering::Relaxed)),
             leases: [
@@ -264,6 +270,7 @@ impl Collector for Figures {
         for (event, count) in self.leases {
             ConstCounter::new(count).encode(family.encode_family(&[("event", event)])?)?;
         }
+        steps::encode(&self.steps, &mut encoder)?;
         self.encode_receivers(&mut encoder)
     }
 }

@@ -108,6 +108,8 @@ fn item(lease: Value) -> Value {
         "lease": lease,
         "retry_at": null,
         "incident": "inc_019b76da-a800-7c3e-8f00-5b2d1c0a9e71",
+        "traceparent": null,
+        "tracestate": null,
         "payload": {
             "size": 5,
             "content_type": "text/plain",

@@ -73,7 +73,7 @@ fn of_field(document: &str, field: &str) -> Option<Form> {
         (_, "states") => Form::Words(&RECOVERABLE),
         (_, "kind") => Form::Words(IncidentKind::WORDS),
         (_, "on_success") => Form::Words(OnSuccess::WORDS),
-        (_, "step") => Form::Text(NAME, 1, NAME_MAX),
+        (_, "step") | ("ClaimRequest", "steps") => Form::Text(NAME, 1, NAME_MAX),
         ("ReplayFilterRequest", "workflows") | (_, "workflow") => Form::Text(GLOB, 1, 256),
         (_, "labels") => Form::Labels,
         (_, "by" | "author" | "worker") => Form::Text(PLAIN, 1, PERSON_MAX),

@@ -21,6 +21,7 @@ use crate::http::route::{Exposure, Operation as Declared, Route};
 
 /// The type of JSON, and of everything that is not said to be something else.
 const JSON: &str = "application/json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// A request body. It decides which problems of reading one the operation can have.
 #[derive(Default)]
@@ -61,9 +62,19 @@ pub fn document<T: ToSchema>() -> Body {
     Body::Document(named::<T>(JSON))
 }
 
+/// Any JSON object.
+pub fn any_object() -> Body {
+    Body::Document(plain(JSON, Type::Object))
+}
+
+/// A JSON merge patch (RFC 7396) of any object.
+pub fn merge_patch_of_any() -> Body {
+    Body::Document(plain(MERGE_PATCH, Type::Object))
+}
+
 /// A JSON merge patch (RFC 7396).
 pub fn merge_patch<T: ToSchema>() -> Body {
-    Body::Document(named::<T>("application/merge-patch+json"))
+    Body::Document(named::<T>(MERGE_PATCH))
 }
 
 /// A JSON document that may be left out.
@@ -240,7 +251,7 @@ fn parameter(parameter: Parameter) -> Described {
         .name(parameter.name)
         .parameter_in(place)
         .description(Some(parameter.about))
-        .required(Required::False)
+        .required(if parameter.is_required { Required::True } else { Required::False })
         .schema(Some(schema))
         .build()
 }

@@ -12,7 +12,7 @@ use warden_api::word::Scope;
 use crate::http::openapi::{document, file, json, lines, merge_patch, no_body, page, payload, text};
 use crate::http::parameter::{
     CURSOR_OF_EXPORT, END, FILTERS, HISTORY, IF_MATCH, KEY_OF_ERROR, KEY_OF_ITEM, ORDER_OF_EXPORT,
-    ORDER_OF_LIST, OUTCOME, PAGING, PREFER, RANGE, STATES, STATES_OF_EXPORT, TERMS, WORKFLOWS,
+    ORDER_OF_LIST, OUTCOME, PAGING, PREFER, RANGE, STATES, STATES_BUT_CLOSED, TERMS, WORKFLOWS,
 };
 use crate::http::route::Route;
 use crate::http::server::{EachLine, InPath, Matching};
@@ -135,7 +135,7 @@ pub fn routes() -> Vec<Route> {
                 incomplete.",
             )
             .takes(&[
-                &[WORKFLOWS, STATES_OF_EXPORT],
+                &[WORKFLOWS, STATES_BUT_CLOSED],
                 FILTERS,
                 &[ORDER_OF_EXPORT, CURSOR_OF_EXPORT, HISTORY, END],
             ])

@@ -1,10 +1,10 @@
 //! Recovery: claims, leases, retries and replays.
 
 use warden_api::Problem::{
-    ItemClosed, ItemNotFound, LeaseLost, LeaseNotFound, ReplayEnded, ReplayNotFound, SelectionTooLarge,
-    StepOrder, StepUnknown, StorageFull, TooManyReplays, WorkflowNotFound,
+    ItemClosed, ItemNotFound, LeaseLost, LeaseNotFound, PreconditionFailed, ReplayEnded, ReplayNotFound,
+    SelectionTooLarge, StepOrder, StepUnknown, StorageFull, TooManyReplays, WorkflowNotFound,
 };
-use warden_api::item::{ItemAnswer, Retried, Summary};
+use warden_api::item::{Changed, ExtendRequest, ItemAnswer, Retried, Summary};
 use warden_api::lease::{
     ClaimRequest, Claimed, CompleteRequest, FailRequest, HeartbeatRequest, Lease, ReleaseRequest,
 };
@@ -13,15 +13,17 @@ use warden_api::step::{RetryRequest, StepRequest};
 use warden_api::word::Scope;
 use warden_api::{Item, Replay, path};
 
-use crate::http::openapi::{document, json, no_body, optional_document, page};
+use crate::http::openapi::{
+    any_object, document, json, merge_patch_of_any, no_body, object, optional_document, page,
+};
 use crate::http::parameter::{
-    CURSOR_OF_RETRY, FILTERS, KEY_OF_REPLAY, ORDER_OF_EXPORT, PAGING, STATES_OF_RETRY, STATUS_OF_REPLAYS,
-    WORKFLOWS,
+    CONTINUING, FILTERS, IF_MATCH, KEY_OF_REPLAY, ORDER_OF_EXPORT, OUTCOME, PAGING, PROGRESS_OPERATION,
+    REQUIRED_WORKFLOWS, STATES_BUT_CLOSED, STATES_OF_RETRY, STATUS_OF_REPLAYS, WORKFLOWS,
 };
 use crate::http::request::StepPath;
 use crate::http::route::Route;
 use crate::http::server::{AnyWorkflow, InBody, InPath, Matching, OfLease, OfReplay};
-use crate::http::{items, leases, list, replays};
+use crate::http::{items, leases, progress, replays, selection};
 use crate::model::ItemKey;
 
 pub fn routes() -> Vec<Route> {
@@ -56,17 +58,92 @@ pub fn routes() -> Vec<Route> {
             .answers(200, "The changed item", json::<ItemAnswer>())
             .refuses(&[ItemNotFound, ItemClosed, StepOrder, StepUnknown, StorageFull])
             .to(items::report_step),
+        Route::get(path::ITEM_PROGRESS, "get_progress")
+            .needs::<InPath<ItemKey>>(Scope::Work)
+            .about("Get the progress document that all steps of an item share.")
+            .answers(200, "The document", object())
+            .refuses(&[ItemNotFound])
+            .to(progress::get),
+        Route::put(path::ITEM_PROGRESS, "set_progress")
+            .needs::<InPath<ItemKey>>(Scope::Work)
+            .about("Replace the progress document that all steps of an open item share.")
+            .takes(&[&[IF_MATCH]])
+            .body(any_object())
+            .answers(200, "The changed document", object())
+            .refuses(&[ItemNotFound, ItemClosed, PreconditionFailed, StorageFull])
+            .to(progress::put),
+        Route::patch(path::ITEM_PROGRESS, "change_progress")
+            .needs::<InPath<ItemKey>>(Scope::Work)
+            .about("Change members of the progress document that all steps of an open item share.")
+            .takes(&[&[PROGRESS_OPERATION, IF_MATCH]])
+            .body(merge_patch_of_any())
+            .answers(200, "The changed document", object())
+            .refuses(&[ItemNotFound, ItemClosed, PreconditionFailed, StorageFull])
+            .to(progress::patch),
+        Route::get(path::STEP_PROGRESS, "get_step_progress")
+            .needs::<InPath<StepPath>>(Scope::Work)
+            .about("Get the progress document of a step of an item.")
+            .answers(200, "The document", object())
+            .refuses(&[ItemNotFound, StepUnknown])
+            .to(progress::get_of_step),
+        Route::put(path::STEP_PROGRESS, "set_step_progress")
+            .needs::<InPath<StepPath>>(Scope::Work)
+            .about("Replace the progress document of a step of an open item, whichever step it is at.")
+            .takes(&[&[IF_MATCH]])
+            .body(any_object())
+            .answers(200, "The changed document", object())
+            .refuses(&[ItemNotFound, ItemClosed, StepUnknown, PreconditionFailed, StorageFull])
+            .to(progress::put_of_step),
+        Route::patch(path::STEP_PROGRESS, "change_step_progress")
+            .needs::<InPath<StepPath>>(Scope::Work)
+            .about("Change members of the progress document of a step of an open item.")
+            .takes(&[&[PROGRESS_OPERATION, IF_MATCH]])
+            .body(merge_patch_of_any())
+            .answers(200, "The changed document", object())
+            .refuses(&[ItemNotFound, ItemClosed, StepUnknown, PreconditionFailed, StorageFull])
+            .to(progress::patch_of_step),
         Route::post(path::ITEMS_RETRY, "retry_items")
             .needs::<Matching>(Scope::Recover)
             .about(
                 "Retry many items: those that match, or the failed ones if no state is given, as a retry of \
                 each does. Items without the step that `from` names are not changed. A request retries up \
-                to 1000; continue with `next_cursor`.",
+                to `limit` items; continue with `next_cursor`. Items created after the first request are \
+                left out.",
             )
-            .takes(&[&[WORKFLOWS, STATES_OF_RETRY], FILTERS, &[ORDER_OF_EXPORT, CURSOR_OF_RETRY]])
+            .takes(&[&[WORKFLOWS, STATES_OF_RETRY], FILTERS, &[ORDER_OF_EXPORT], CONTINUING])
             .body(optional_document::<RetryRequest>())
             .answers(200, "The number of retried items", json::<Retried>())
-            .to(list::retry),
+            .to(selection::retry),
+        Route::post(path::ITEMS_CLOSE, "close_items")
+            .needs::<Matching>(Scope::Recover)
+            .about(
+                "Close many items: those that match, of the workflows that `workflow` names. A request \
+                closes up to `limit` items; continue with `next_cursor`. Items created after the first \
+                request are left out.",
+            )
+            .takes(&[&[REQUIRED_WORKFLOWS, STATES_BUT_CLOSED, OUTCOME], FILTERS, CONTINUING])
+            .answers(200, "The number of closed items", json::<Changed>())
+            .to(selection::close),
+        Route::post(path::ITEMS_CANCEL, "cancel_items")
+            .needs::<Matching>(Scope::Recover)
+            .about(
+                "Cancel many items for good, as cancelling each does: those that match, of the workflows \
+                that `workflow` names. Continue as with closing many items.",
+            )
+            .takes(&[&[REQUIRED_WORKFLOWS, STATES_BUT_CLOSED], FILTERS, CONTINUING])
+            .answers(200, "The number of cancelled items", json::<Changed>())
+            .to(selection::cancel),
+        Route::post(path::ITEMS_EXTEND, "extend_items")
+            .needs::<Matching>(Scope::Recover)
+            .about(
+                "Give many items a later deadline: those that match, of the workflows that `workflow` \
+                names. Items whose deadline is later than that are not changed. Continue as with closing \
+                many items.",
+            )
+            .takes(&[&[REQUIRED_WORKFLOWS, STATES_BUT_CLOSED], FILTERS, CONTINUING])
+            .body(document::<ExtendRequest>())
+            .answers(200, "The number of items with a new deadline", json::<Changed>())
+            .to(selection::extend),
         Route::post(path::LEASES, "claim")
             .needs::<Matching>(Scope::Work)
             .about(

@@ -71,6 +71,8 @@ impl From<ItemFacts> for warden_api::Item {
             lease: running,
             retry_at: item.work.retry_at.filter(|at| *at > moment.now && item.closed.is_none()).map(at),
             incident: incident.map(|id| id.0),
+            traceparent: item.trace.as_ref().map(|trace| trace.parent.clone()),
+            tracestate: item.trace.and_then(|trace| trace.state),
             payload: payload(item.payload),
             version: item.version,
         }

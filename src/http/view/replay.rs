@@ -70,6 +70,7 @@ fn filter(filter: model::replay::ReplayFilter) -> ReplayFilter {
         states: filter.states.into_iter().map(Into::into).collect(),
         labels: filter.labels,
         step: filter.step.map(Arc::from),
+        step_retries_min: filter.step_retries_min,
         created_before: filter.created_before.map(WallTime::read),
         created_after: filter.created_after.map(WallTime::read),
         deadline_before: filter.deadline_before.map(WallTime::read),

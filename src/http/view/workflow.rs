@@ -2,12 +2,12 @@
 
 use warden_api::WallTime;
 use warden_api::word::WorkflowSource;
-use warden_api::workflow::{Escalation, Expectation, Redrive, Retry, Stats, Step};
+use warden_api::workflow::{Escalation, Expectation, Redrive, Retry, Stats, Step, StepDurations, StepStats};
 
 use super::{duration, told};
 use crate::model::retry::RetryTerms;
-use crate::model::{self, Moment, RetryPolicy, Schedule, Timestamp, Zone};
-use crate::warden::{Tally, WorkflowEntry};
+use crate::model::{self, Moment, RetryPolicy, Schedule, StepName, Timestamp, Zone};
+use crate::warden::{StepTallies, StepTally, Tally, WorkflowEntry};
 
 pub struct WorkflowFacts {
     pub entry: WorkflowEntry,
@@ -90,17 +90,39 @@ fn expectation(expectation: &model::Expectation, next: Option<Timestamp>) -> Exp
     }
 }
 
-impl From<Tally> for Stats {
-    fn from(tally: Tally) -> Self {
-        Self {
-            open: tally.unclosed - tally.overdue - tally.failed,
-            overdue: tally.overdue,
-            failed: tally.failed,
-            interrupted: Some(tally.interrupted),
-            held: 0,
-            closed: tally.closed,
-            created_total: tally.created_total,
-            closed_total: tally.closed_total,
-        }
+/// The counts of a workflow; its steps in the order of the policy, and then by name.
+pub fn stats(tally: Tally, mut tallies: StepTallies, policy: &model::Policy) -> Stats {
+    let mut steps = Vec::new();
+    for step in &policy.steps {
+        let name = Some(step.name.clone());
+        let tally = tallies.remove(&name).unwrap_or_default();
+        steps.push(step_stats(name, tally));
     }
+    let together = tallies.remove(&None).map(|tally| step_stats(None, tally));
+    steps.extend(tallies.into_iter().map(|(name, tally)| step_stats(name, tally)));
+    steps.extend(together);
+    Stats {
+        open: tally.unclosed - tally.overdue - tally.failed,
+        overdue: tally.overdue,
+        failed: tally.failed,
+        interrupted: Some(tally.interrupted),
+        held: 0,
+        closed: tally.closed,
+        created_total: tally.created_total,
+        closed_total: tally.closed_total,
+        steps,
+    }
+}
+
+fn step_stats(name: Option<StepName>, tally: StepTally) -> StepStats {
+    let StepTally { entered, done, skipped, interrupted, failed, retries, losses, durations } = tally;
+    let count = durations.count();
+    let durations = (count > 0).then(|| StepDurations {
+        count,
+        average: durations.sum.as_secs_f64() / count as f64,
+        min: durations.least.as_secs_f64(),
+        max: durations.most.as_secs_f64(),
+    });
+    let name = name.map(|name| name.to_string());
+    StepStats { name, entered, done, skipped, interrupted, failed, retries, losses, durations }
 }

@@ -133,12 +133,14 @@ pub enum StepRefusal {
     Repeated,
 }
 
-/// Why a report of a step changed nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a request that concerns a step changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StepError {
-    Step(StepRefusal),
+    #[error(transparent)]
+    Step(#[from] StepRefusal),
     /// A limit would be exceeded.
-    Item(ItemRefusal),
+    #[error(transparent)]
+    Item(#[from] ItemRefusal),
 }
 
 impl Item {
@@ -150,6 +152,12 @@ impl Item {
     /// The position of the current step. After the last step it is that of the last.
     pub fn step_index(&self, policy: &Policy) -> Option<usize> {
         position(self.steps(policy), self.step.as_ref()?)
+    }
+
+    /// Whether the item has this step.
+    pub fn check_step_name(&self, step: &StepName, policy: &Policy) -> Result<(), StepRefusal> {
+        let steps = self.steps(policy);
+        position(steps, step).map(|_| ()).ok_or_else(|| unknown(step, steps))
     }
 
     /// What the current step sets out.
@@ -182,9 +190,9 @@ impl Item {
         policy: &Policy,
         moment: Moment,
     ) -> Result<(), StepError> {
-        self.check_step(step, &outcome, policy, moment.now).map_err(StepError::Step)?;
+        self.check_step(step, &outcome, policy, moment.now)?;
         if let Some(progress) = progress {
-            self.change_progress(progress).map_err(StepError::Item)?;
+            self.change_progress(progress)?;
         }
         self.end_expired_lease(moment.now);
         self.withdraw_lease();

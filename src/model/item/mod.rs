@@ -1,5 +1,6 @@
 //! Items and their transitions, a file for each concept: [`patch`], [`progress`], [`course`], [`work`],
-//! [`lease`], [`errors`], [`closing`], [`payload`]; and [`indexed`], what the census keeps of an item.
+//! [`lease`], [`errors`], [`closing`], [`payload`]; and what is derived from an item: [`indexed`], what the
+//! census keeps, and [`progression`], what is counted.
 //!
 //! Invariants:
 //!
@@ -16,6 +17,7 @@ pub mod lease;
 pub mod patch;
 pub mod payload;
 pub mod progress;
+pub mod progression;
 #[cfg(test)]
 mod tests;
 pub mod work;
@@ -44,8 +46,9 @@ pub use self::payload::PayloadInfo;
 pub use self::progress::{
     DEPTH_MAX, Merge, PROGRESS_SIZE_MAX, ProgressChange, ProgressOf, ProgressValue, check_progress,
 };
+pub use self::progression::{Progression, StepEvent, StepEventKind};
 pub use self::work::Work;
-use super::{ClockTime, ItemId, Moment, Step, StepName, Timestamp, WorkflowName};
+use super::{ClockTime, ItemId, Moment, Step, StepName, Timestamp, TraceContext, WorkflowName};
 
 /// The store's id of an item: increasing, and never reused, not even as the token of a lease. Clients see it
 /// only within opaque ids and cursors.
@@ -104,6 +107,8 @@ pub struct Item {
     /// Its lease, attempts and retry.
     pub work: Work,
     pub course: Course,
+    /// The trace of the request that created it.
+    pub trace: Option<Box<TraceContext>>,
     /// Progress, errors, and the runs of its steps.
     pub detail: Option<Box<ItemDetail>>,
 }
@@ -145,6 +150,7 @@ impl Item {
             version: 0,
             work: Work::default(),
             course: Course::default(),
+            trace: None,
             detail: None,
         };
         item.close(closing);

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 pub use warden_api::merge::Merge;
 
-use super::{Item, ItemRefusal, ProgressChange, check_labels};
-use crate::model::ClockTime;
+use super::{Item, ItemRefusal, ProgressChange, StepError, check_labels};
+use crate::model::{ClockTime, Policy};
 
 /// A change by the application or a person.
 #[derive(Clone, Debug, Default)]
@@ -19,7 +19,7 @@ pub struct ItemPatch {
 
 impl Item {
     /// Applies a patch; on an error nothing is changed.
-    pub fn patch(&mut self, patch: &ItemPatch) -> Result<(), ItemRefusal> {
+    pub fn patch(&mut self, patch: &ItemPatch, policy: &Policy) -> Result<(), StepError> {
         let labels = match &patch.labels {
             Some(Merge::Change(changes)) => {
                 let mut labels = BTreeMap::clone(&self.labels);
@@ -29,13 +29,14 @@ impl Item {
                         None => labels.remove(name),
                     };
                 }
-                check_labels(&labels)?;
+                check_labels(&labels).map_err(ItemRefusal::from)?;
                 Some(labels)
             }
             Some(Merge::Clear) => Some(BTreeMap::new()),
             None => None,
         };
         if let Some(progress) = &patch.progress {
+            self.check_progress_of(&progress.of, policy)?;
             self.change_progress(progress.clone())?;
         }
         if let Some(labels) = labels {

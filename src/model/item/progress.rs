@@ -4,8 +4,8 @@ use serde_json::{Map, Value};
 pub use warden_api::limit::{DEPTH_MAX, PROGRESS_SIZE_MAX};
 pub use warden_api::merge::Merge;
 
-use super::{Item, ItemDetail, ItemRefusal};
-use crate::model::StepName;
+use super::{Item, ItemDetail, ItemRefusal, StepRefusal};
+use crate::model::{Policy, StepName};
 
 /// A progress document of an item.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,6 +94,34 @@ impl ItemDetail {
 }
 
 impl Item {
+    /// A progress document; empty if there is none. Fails for a step that the item does not have.
+    pub fn progress_of(
+        &self,
+        document: &ProgressOf,
+        policy: &Policy,
+    ) -> Result<Map<String, Value>, StepRefusal> {
+        self.check_progress_of(document, policy)?;
+        let detail = self.detail();
+        let step = match document {
+            ProgressOf::Item => None,
+            ProgressOf::CurrentStep => self.step.as_ref(),
+            ProgressOf::Step(step) => Some(step),
+        };
+        Ok(step.map_or_else(|| detail.progress.clone(), |step| detail.progress_of(step)))
+    }
+
+    /// Whether the item has this document.
+    pub(super) fn check_progress_of(
+        &self,
+        document: &ProgressOf,
+        policy: &Policy,
+    ) -> Result<(), StepRefusal> {
+        match document {
+            ProgressOf::Step(step) => self.check_step_name(step, policy),
+            ProgressOf::Item | ProgressOf::CurrentStep => Ok(()),
+        }
+    }
+
     /// Changes a progress document; on an error nothing is changed. Does not count as a change of the item by
     /// itself.
     pub(super) fn change_progress(&mut self, change: ProgressChange) -> Result<(), ItemRefusal> {

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{Detail, Outcome, Rows, documents};
-use crate::model::item::{Closing, Course, Item, ProgressChange, StepError, StepOutcome, StepRefusal};
+use crate::model::item::{
+    Closing, Course, Item, ProgressChange, Progression, StepError, StepOutcome, StepRefusal,
+};
 use crate::model::{
     ClockTime, IndexedItem, ItemKey, ItemNumber, Labels, Moment, PayloadInfo, Policies, Restored, Step,
-    StepName, Timestamp, Work, Workflow,
+    StepName, Timestamp, TraceContext, Work, Workflow,
 };
 use crate::store::Change;
 
@@ -30,6 +32,8 @@ pub struct Creation {
     pub progress: serde_json::Map<String, serde_json::Value>,
     /// It cannot be claimed before.
     pub not_before: Option<Timestamp>,
+    /// The trace of the request.
+    pub trace: Option<Box<TraceContext>>,
     /// The deadline that no step's exceeds.
     pub deadline_max: Option<ClockTime>,
     /// A buffer of its own: an engine may keep it, and with it the whole buffer that it is a part of.
@@ -74,6 +78,7 @@ pub(super) fn create<R: Rows>(
         return Ok(Outcome::TooManyWorkflows(creation.key.workflow));
     }
     let made = is_first_use.then(|| Workflow { name: workflow.clone(), created_at: now });
+    let is_imported = creation.restored.is_some();
     let (item, payload) = new_item(creation, rows.next_number()?);
     rows.insert_item(&item, payload)?;
     rows.holdings().add_items(&item.workflow, 1);
@@ -82,7 +87,7 @@ pub(super) fn create<R: Rows>(
         // first item.
         documents::put(workflow.into(), rows, changes)?;
     }
-    push_change(changes, None, Some(&item));
+    push_new(changes, &item, is_imported);
     Ok(Outcome::Created(Box::new(item)))
 }
 
@@ -122,6 +127,7 @@ fn new_item(creation: Creation, number: ItemNumber) -> (Item, Option<Bytes>) {
             deadline_max: creation.deadline_max,
             ..Course::default()
         },
+        trace: creation.trace,
         detail: None,
     };
     if creation.steps.is_some() || !creation.progress.is_empty() {
@@ -162,14 +168,14 @@ pub(super) fn close<R: Rows>(
             let tombstone = Item::tombstone(rows.next_number()?, key, closing);
             rows.insert_item(&tombstone, None)?;
             rows.holdings().add_items(&tombstone.workflow, 1);
-            push_change(changes, None, Some(&tombstone));
+            push_new(changes, &tombstone, false);
             Ok(Outcome::Unknown)
         }
         // It was never created: repeating the close has the same outcome.
         Some(item) if item.payload.is_none() => Ok(Outcome::Unknown),
         Some(item) if item.closed.is_some() => Ok(Outcome::AlreadyClosed(Box::new(item))),
         Some(mut item) => {
-            let before = item.indexed();
+            let before = Before::of(&item);
             item.close(closing);
             update(&item, before, Detail::Same, rows, changes)?;
             Ok(Outcome::Closed(Box::new(item)))
@@ -180,7 +186,7 @@ pub(super) fn close<R: Rows>(
 /// Writes a changed item. If the change closed it, its payload is removed unless it is kept after the close.
 pub(super) fn update<R: Rows>(
     item: &Item,
-    before: IndexedItem,
+    before: Before,
     detail: Detail,
     rows: &mut R,
     changes: &mut Vec<Change>,
@@ -189,7 +195,7 @@ pub(super) fn update<R: Rows>(
         rows.remove_payload(item)?;
     }
     rows.update_item(item, detail)?;
-    push_change(changes, Some(before), Some(item));
+    push_change(changes, Some(before.indexed), &before.progression, item);
     Ok(())
 }
 
@@ -206,7 +212,7 @@ pub(super) fn change<R: Rows>(
         Some(item) if item.payload.is_none() => Ok(Outcome::Unknown),
         Some(item) if item.closed.is_some() => Ok(Outcome::AlreadyClosed(Box::new(item))),
         Some(mut item) => {
-            let before = item.indexed();
+            let before = Before::of(&item);
             if let Err(refusal) = transition(&mut item) {
                 return Ok(refusal);
             }
@@ -238,8 +244,7 @@ pub(super) fn report_step<R: Rows>(
         match item.report_step(&step, outcome.clone(), progress, &policy, now) {
             Ok(()) => Ok(()),
             Err(StepError::Step(StepRefusal::Repeated)) => Err(Outcome::Changed(Box::new(item.clone()))),
-            Err(StepError::Step(refusal)) => Err(Outcome::StepRefused(refusal)),
-            Err(StepError::Item(refusal)) => Err(Outcome::Refused(refusal)),
+            Err(error) => Err(error.into()),
         }
     })?;
     // The report that ended the last step closed the item.
@@ -301,13 +306,13 @@ pub(super) fn drop_payload<R: Rows>(
     if item.stored_payload().is_none() {
         return Ok(Outcome::Done);
     }
-    let before = item.indexed();
+    let before = Before::of(&item);
     rows.remove_payload(&item)?;
     if let Some(closed) = &mut item.closed {
         closed.payload_until = closed.at;
     }
     rows.update_item(&item, Detail::Same)?;
-    push_change(changes, Some(before), Some(&item));
+    push_change(changes, Some(before.indexed), &before.progression, &item);
     Ok(Outcome::Done)
 }
 
@@ -321,10 +326,31 @@ fn forget<R: Rows>(item: &Item, rows: &mut R, changes: &mut Vec<Change>) -> Resu
     }
     rows.remove_item(item)?;
     rows.holdings().remove_item(&item.workflow);
-    push_change(changes, Some(item.indexed()), None);
+    changes.push(Change::Item { before: Some(item.indexed()), after: None });
     Ok(())
 }
 
-fn push_change(changes: &mut Vec<Change>, before: Option<IndexedItem>, after: Option<&Item>) {
-    changes.push(Change::Item { before, after: after.map(Item::indexed) });
+/// An item before a change.
+pub(super) struct Before {
+    indexed: IndexedItem,
+    progression: Progression,
+}
+
+impl Before {
+    pub(super) fn of(item: &Item) -> Self {
+        Self { indexed: item.indexed(), progression: item.progression() }
+    }
+}
+
+/// Feeds a new item. What an imported one went through elsewhere is not counted here.
+fn push_new(changes: &mut Vec<Change>, item: &Item, is_imported: bool) {
+    let since = if is_imported { item.progression() } else { Progression::default() };
+    push_change(changes, None, &since, item);
+}
+
+/// Feeds a new or changed item, and what happened at its steps since.
+fn push_change(changes: &mut Vec<Change>, before: Option<IndexedItem>, since: &Progression, after: &Item) {
+    changes.push(Change::Item { before, after: Some(after.indexed()) });
+    let event = |event| Change::Step { workflow: after.workflow.clone(), event };
+    changes.extend(after.step_events_since(since).into_iter().map(event));
 }

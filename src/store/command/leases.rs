@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::items::{remembered, update};
+use super::items::{Before, remembered, update};
 use super::{Detail, Outcome, Rows};
 use crate::model::item::{Item, LeaseRefusal};
 use crate::model::{ItemFilter, ItemNumber, LeaseCommand, LeaseId, LeaseLost, Moment, Policies, Timestamp};
@@ -35,7 +35,7 @@ pub(super) fn claim<R: Rows>(
     };
     let found = rows.item(number)?.filter(|item| is_free(item) && filter.admits(item, now));
     let Some(mut item) = found else { return Ok(Outcome::NotClaimable) };
-    let before = item.indexed();
+    let before = Before::of(&item);
     if item.fail_if_lost(&policies.policy_of(&item.workflow), now) {
         update(&item, before, Detail::Changed, rows, changes)?;
         return Ok(Outcome::Exhausted(Box::new(item)));
@@ -57,7 +57,7 @@ pub(super) fn act<R: Rows>(
     let Some(mut item) = remembered(lease.item, now.now, rows, changes)? else {
         return Ok(Outcome::LeaseLost(LeaseLost::Forgotten));
     };
-    let before = item.indexed();
+    let before = Before::of(&item);
     let detail = if act.adds_detail() { Detail::Changed } else { Detail::Same };
     match item.act(lease.token, act, &policies.policy_of(&item.workflow), now) {
         Ok(()) => update(&item, before, detail, rows, changes)?,

@@ -16,7 +16,7 @@ pub use self::items::{Creation, StepReport};
 pub use self::leases::Claim;
 use super::holdings::Holdings;
 use super::{Change, Document, DocumentId, DocumentSet, document};
-use crate::model::item::{Closing, Item, ItemPatch, ItemRefusal, Retry, StepRefusal};
+use crate::model::item::{Closing, Item, ItemPatch, ItemRefusal, Retry, StepError, StepRefusal};
 use crate::model::{
     Delivery, Incident, ItemError, ItemKey, ItemNumber, LeaseCommand, LeaseId, LeaseLost, Moment, Policies,
     Replay, ReplayChunk, ReplayId, Timestamp, WorkflowName,
@@ -34,8 +34,14 @@ pub enum Command {
     /// Outcomes: `Closed`, `AlreadyClosed`, `Unknown`.
     Close { key: ItemKey, closing: Closing },
     /// Changes an open item, if `if_version` is absent or its version. Outcomes: `Changed`, `AlreadyClosed`,
-    /// `Unknown`, `VersionMismatch`, `Refused`, `StorageFull`.
-    Patch { key: ItemKey, patch: ItemPatch, if_version: Option<u64>, now: Timestamp },
+    /// `Unknown`, `VersionMismatch`, `StepRefused`, `Refused`, `StorageFull`.
+    Patch {
+        key: ItemKey,
+        patch: ItemPatch,
+        if_version: Option<u64>,
+        policies: Arc<dyn Policies>,
+        now: Timestamp,
+    },
     /// Adds an error to an open item; one with the same id changes nothing. Outcomes: `Changed`,
     /// `AlreadyClosed`, `Unknown`, `Refused`, `StorageFull`.
     Report { key: ItemKey, error: Box<ItemError> },
@@ -164,6 +170,15 @@ pub enum Outcome {
     Partly,
 }
 
+impl From<StepError> for Outcome {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::Step(refusal) => Self::StepRefused(refusal),
+            StepError::Item(refusal) => Self::Refused(refusal),
+        }
+    }
+}
+
 /// Whether progress, errors or steps of an item have changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Detail {
@@ -213,12 +228,15 @@ pub(super) fn settle<R: Rows>(
     match command {
         Command::Create(creation) => items::create(*creation, rows, changes),
         Command::Close { key, closing } => items::close(key, closing, rows, changes),
-        Command::Patch { key, patch, if_version, now } => items::change(&key, now, rows, changes, |item| {
-            if if_version.is_some_and(|version| version != item.version) {
-                return Err(Outcome::VersionMismatch(item.version));
-            }
-            item.patch(&patch).map_err(Outcome::Refused)
-        }),
+        Command::Patch { key, patch, if_version, policies, now } => {
+            let policy = policies.policy_of(&key.workflow);
+            items::change(&key, now, rows, changes, |item| {
+                if if_version.is_some_and(|version| version != item.version) {
+                    return Err(Outcome::VersionMismatch(item.version));
+                }
+                item.patch(&patch, &policy).map_err(Outcome::from)
+            })
+        }
         Command::Report { key, error } => items::change(&key, error.at, rows, changes, |item| {
             if item.has_error(&error.id) {
                 return Err(Outcome::Changed(Box::new(item.clone())));

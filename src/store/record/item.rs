@@ -8,13 +8,15 @@ use serde::{Deserialize, Serialize};
 use super::{RecordError, damaged, expect_version};
 use crate::model::item::{Closed, Course, Interruption, ItemDetail, LeaseEnd};
 use crate::model::{
-    ClockTime, Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo, StepName, Timestamp, Work, WorkflowName,
+    ClockTime, Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo, StepName, Timestamp, TraceContext, Work,
+    WorkflowName,
 };
 
 const ITEM_V1: u8 = 1;
 const ITEM_V2: u8 = 2;
 const ITEM_V3: u8 = 3;
 const ITEM_V4: u8 = 4;
+const ITEM_V5: u8 = 5;
 
 /// Version 1.
 #[derive(Serialize, Deserialize)]
@@ -60,12 +62,21 @@ struct ItemRecordV3<'a> {
     deadline_on_wall: bool,
 }
 
-/// Version 4: version 3, and the course of an item that has one.
+/// Version 4: version 3, and the course of an item. Written for one that has a course and no trace.
 #[derive(Serialize, Deserialize)]
 struct ItemRecordV4<'a> {
     #[serde(borrow)]
     item: ItemRecordV3<'a>,
     course: CourseRecordV4<'a>,
+}
+
+/// Version 5: version 4, and the trace of an item that has one.
+#[derive(Serialize, Deserialize)]
+struct ItemRecordV5<'a> {
+    #[serde(borrow)]
+    item: ItemRecordV4<'a>,
+    trace_parent: &'a str,
+    trace_state: Option<&'a str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -132,11 +143,11 @@ pub fn encode_item(item: &Item) -> Vec<u8> {
     let record = ItemRecordV3 { item: first, work, content_encoding, deadline_on_wall };
     let mut bytes = Vec::with_capacity(192);
     let Course { retries, losses, interruption, resume_at, not_before, deadline_max } = &item.course;
-    let written = if item.course == Course::default() {
+    let has_course = item.course != Course::default();
+    let written = if item.trace.is_none() && !has_course {
         bytes.push(ITEM_V3);
         postcard::to_extend(&record, bytes)
     } else {
-        bytes.push(ITEM_V4);
         let course = CourseRecordV4 {
             retries: *retries,
             losses: *losses,
@@ -145,7 +156,18 @@ pub fn encode_item(item: &Item) -> Vec<u8> {
             not_before: *not_before,
             deadline_max: deadline_max.map(encode_time),
         };
-        postcard::to_extend(&ItemRecordV4 { item: record, course }, bytes)
+        let item_record = ItemRecordV4 { item: record, course };
+        match item.trace.as_deref() {
+            None => {
+                bytes.push(ITEM_V4);
+                postcard::to_extend(&item_record, bytes)
+            }
+            Some(TraceContext { parent, state }) => {
+                bytes.push(ITEM_V5);
+                let (trace_parent, trace_state) = (&**parent, state.as_deref());
+                postcard::to_extend(&ItemRecordV5 { item: item_record, trace_parent, trace_state }, bytes)
+            }
+        }
     };
     written.expect("writing plain data into a growing buffer cannot fail")
 }
@@ -166,7 +188,7 @@ fn decode_time((at, is_on_wall): (Timestamp, bool)) -> ClockTime {
 /// that this version does not know.
 pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError> {
     let earlier = |item, work| ItemRecordV3 { item, work, content_encoding: None, deadline_on_wall: false };
-    let mut course = Course::default();
+    let (mut course, mut trace) = (Course::default(), None);
     let ItemRecordV3 { item: record, work, content_encoding, deadline_on_wall } = match bytes.split_first() {
         Some((&ITEM_V1, body)) => earlier(postcard::from_bytes(body).map_err(damaged)?, None),
         Some((&ITEM_V2, body)) => {
@@ -174,10 +196,17 @@ pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError
             earlier(item, work)
         }
         Some((&ITEM_V3, body)) => postcard::from_bytes(body).map_err(damaged)?,
-        _ => {
-            let ItemRecordV4 { item, course: record } =
-                postcard::from_bytes(expect_version(bytes, ITEM_V4)?).map_err(damaged)?;
+        Some((&ITEM_V4, body)) => {
+            let ItemRecordV4 { item, course: record } = postcard::from_bytes(body).map_err(damaged)?;
             course = decode_course(record)?;
+            item
+        }
+        _ => {
+            let ItemRecordV5 { item: ItemRecordV4 { item, course: record }, trace_parent, trace_state } =
+                postcard::from_bytes(expect_version(bytes, ITEM_V5)?).map_err(damaged)?;
+            course = decode_course(record)?;
+            let (parent, state) = (trace_parent.into(), trace_state.map(Arc::from));
+            trace = Some(Box::new(TraceContext { parent, state }));
             item
         }
     };
@@ -204,6 +233,7 @@ pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError
         version: record.version,
         work: work.map(decode_work).unwrap_or_default(),
         course,
+        trace,
         detail: record.has_detail.then(Box::<ItemDetail>::default),
     })
 }
@@ -221,8 +251,8 @@ pub struct RecordedNames<'a> {
 pub fn decode_names(bytes: &[u8]) -> Result<RecordedNames<'_>, RecordError> {
     // Later versions begin with version 1.
     let body = match bytes.split_first() {
-        Some((&(ITEM_V1 | ITEM_V2 | ITEM_V3), body)) => body,
-        _ => expect_version(bytes, ITEM_V4)?,
+        Some((&(ITEM_V1 | ITEM_V2 | ITEM_V3 | ITEM_V4), body)) => body,
+        _ => expect_version(bytes, ITEM_V5)?,
     };
     let (record, _): (ItemRecordV1<'_>, _) = postcard::take_from_bytes(body).map_err(damaged)?;
     Ok(RecordedNames { workflow: record.workflow, id: record.id, idempotency_key: record.idempotency_key })

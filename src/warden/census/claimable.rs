@@ -194,6 +194,17 @@ impl Claimable {
         reserved
     }
 
+    /// Reserves an item if it is ready, and returns its position. Call [`Claimable::free`] first.
+    pub fn reserve_item(&mut self, placed: Placed<'_>, failed: bool) -> Option<Place> {
+        let place = (placed.deadline, placed.number);
+        let own = Shelf::of(placed, failed);
+        let other = Shelf { at: At::OtherStep, ..own.clone() };
+        [own, other].into_iter().find_map(|shelf| {
+            let (shelf, _) = self.shelves.get_key_value(&shelf)?;
+            self.reserve(&[Candidate { place, shelf: shelf.clone() }], 1).pop()
+        })
+    }
+
     /// Returns reserved items. Those that have changed in the meantime are already elsewhere.
     pub fn give_back(&mut self, places: &[Place], now: Timestamp) {
         for (_, number) in places {

@@ -5,9 +5,11 @@ use std::sync::MutexGuard;
 use tokio::sync::futures::Notified;
 
 use super::claimable::{Candidate, Wanted};
+use super::placed::Placed;
 use super::troubled::Place;
 use super::{Census, State};
-use crate::model::Timestamp;
+use crate::model::item::Status;
+use crate::model::{Item, Timestamp};
 
 /// Items reserved for a claim in progress; returned when this is dropped.
 pub struct Reservation<'a> {
@@ -34,6 +36,15 @@ impl Census {
     /// Reserves those of the items that are still claimable, at most `limit`.
     pub fn reserve(&self, candidates: &[Candidate], limit: usize) -> Reservation<'_> {
         Reservation { places: self.lock().claimable.reserve(candidates, limit), census: self }
+    }
+
+    /// Reserves an item, if it is claimable as it was read.
+    pub fn reserve_item(&self, item: &Item) -> Reservation<'_> {
+        let indexed = item.indexed();
+        let mut state = self.lock_freed(self.clock.now());
+        let placed = Placed::new(&indexed, state.wall_places.deadline(&indexed));
+        let place = state.claimable.reserve_item(placed, indexed.status == Status::Failed);
+        Reservation { places: place.into_iter().collect(), census: self }
     }
 
     /// Reserves the first claimable items that match, after a position.

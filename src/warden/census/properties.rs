@@ -4,7 +4,7 @@
 //! The loops are modelled as they are written: they wait and wake only where the real ones do. Anything they
 //! have missed at the end is a lost wake-up.
 
-mod items;
+mod story;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,12 +12,14 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use proptest::prelude::*;
 
-use self::items::fatal;
-pub(super) use self::items::item;
+use self::story::{Due, Step, Write, steps};
 use super::*;
 use crate::config::{Config, Sources};
-use crate::model::item::{Closing, Interruption, ItemPatch, LeaseCommand, Merge};
-use crate::model::{ClockTime, CloseOutcome, Item, ManualClock, Policy, Redrive, Workflow};
+use crate::model::item::{Closing, Course, Interruption, ItemPatch, LeaseCommand, Merge};
+use crate::model::{
+    ClockTime, CloseOutcome, Item, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Policy, Redrive,
+    StepName, Work, Workflow,
+};
 use crate::store::{Change, Observer as _};
 
 pub(super) const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -29,75 +31,6 @@ const REGIONS: [Option<&str>; 3] = [None, Some("eu"), Some("us")];
 /// When overdue items are redriven, and how often.
 const REDRIVEN_AFTER: Duration = Duration::from_millis(30);
 const ATTEMPTS_MAX: u32 = 2;
-
-#[derive(Clone, Debug)]
-enum Step {
-    /// Milliseconds pass.
-    Pass(u64),
-    /// A change is written, and is visible to queries from now on.
-    Write(Write),
-    /// The oldest written changes are fed to the census.
-    Tell(usize),
-    /// The timer loop takes a step.
-    Watch,
-    /// The alerting loop takes a step.
-    Alert,
-    /// The wall clock is set to this many milliseconds ahead of the steady clock.
-    SetWall(i64),
-    /// The loop that follows the wall clock takes a step.
-    Follow,
-}
-
-/// Milliseconds from now, on the steady or the wall clock.
-#[derive(Clone, Copy, Debug)]
-struct Due {
-    ahead: i64,
-    on_wall: bool,
-}
-
-/// Items are chosen by index.
-#[derive(Clone, Debug)]
-enum Write {
-    Create {
-        workflow: usize,
-        step: Option<usize>,
-        deadline: Due,
-    },
-    Patch {
-        item: usize,
-        deadline: Due,
-    },
-    Label {
-        item: usize,
-        region: usize,
-    },
-    Fail {
-        item: usize,
-    },
-    Hold {
-        item: usize,
-        millis: i64,
-    },
-    Release {
-        item: usize,
-    },
-    /// It is interrupted for so long; without an end if that is `None`.
-    Interrupt {
-        item: usize,
-        millis: Option<i64>,
-    },
-    /// It is not to be claimed for so long.
-    Wait {
-        item: usize,
-        millis: i64,
-    },
-    Close {
-        item: usize,
-    },
-    Forget {
-        item: usize,
-    },
-}
 
 /// The state of the loop that follows the wall clock.
 enum Follower {
@@ -195,12 +128,12 @@ impl Play {
             _ if item.closed.is_some() => return,
             Write::Patch { deadline, .. } => {
                 let deadline = Some(self.due(*deadline));
-                item.patch(&ItemPatch { deadline, ..ItemPatch::default() }).unwrap();
+                item.patch(&ItemPatch { deadline, ..ItemPatch::default() }, &bare()).unwrap();
             }
             Write::Label { region, .. } => {
                 let region = [("region".to_owned(), REGIONS[*region].map(str::to_owned))];
                 let labels = Some(Merge::Change(region.into()));
-                item.patch(&ItemPatch { labels, ..ItemPatch::default() }).unwrap();
+                item.patch(&ItemPatch { labels, ..ItemPatch::default() }, &bare()).unwrap();
             }
             Write::Fail { .. } => item.report(fatal(now)).unwrap(),
             Write::Hold { millis, .. } if item.is_claimable(now) => {
@@ -209,8 +142,7 @@ impl Play {
             Write::Release { .. } if item.work.running(now).is_some() => {
                 let token = item.work.lease.as_ref().unwrap().token;
                 let release = LeaseCommand::Release { retry_at: None, counts: true, progress: None };
-                let policy = Policy::bare(Duration::from_secs(1), Duration::from_secs(1));
-                item.act(token, release, &policy, now.into()).unwrap();
+                item.act(token, release, &bare(), now.into()).unwrap();
             }
             Write::Hold { .. } | Write::Release { .. } => return,
             Write::Interrupt { millis, .. } if item.failed_at.is_none() => {
@@ -381,7 +313,10 @@ impl Play {
                 [(ItemState::Open, &open), (ItemState::Overdue, &overdue), (ItemState::Failed, &failed)]
             {
                 for step in [None, Some(STEPS[0]), Some(STEPS[1])] {
-                    let wanted = Wanted { admits: &|workflow| workflow == name, states: &[state], step };
+                    let is_at = |at: &str| step == Some(at);
+                    let at: Option<&(dyn Fn(&str) -> bool + Sync)> =
+                        if step.is_some() { Some(&is_at) } else { None };
+                    let wanted = Wanted { admits: &|workflow| workflow == name, states: &[state], step: at };
                     let free = items.iter().filter(|item| item.is_claimable(moment.now));
                     let free = free.filter(|item| step.is_none() || item.step.as_deref() == step);
                     let expected: Vec<Place> = free.map(|item| (self.steady(item), item.number)).collect();
@@ -410,36 +345,55 @@ impl Play {
     }
 }
 
-fn writes() -> impl Strategy<Value = Write> {
-    let ahead = || prop_oneof![2 => -20_i64..=0, 5 => 1_i64..200, 1 => 1_i64..1_000_000];
-    let deadline = || (ahead(), any::<bool>()).prop_map(|(ahead, on_wall)| Due { ahead, on_wall });
-    let item = || 0_usize..20;
-    prop_oneof![
-        6 => (0..WORKFLOWS.len(), prop::option::of(0..STEPS.len()), deadline())
-            .prop_map(|(workflow, step, deadline)| Write::Create { workflow, step, deadline }),
-        4 => (item(), deadline()).prop_map(|(item, deadline)| Write::Patch { item, deadline }),
-        2 => (item(), 0..REGIONS.len()).prop_map(|(item, region)| Write::Label { item, region }),
-        1 => item().prop_map(|item| Write::Fail { item }),
-        3 => (item(), 1_i64..200).prop_map(|(item, millis)| Write::Hold { item, millis }),
-        1 => item().prop_map(|item| Write::Release { item }),
-        1 => (item(), prop::option::of(1_i64..200))
-            .prop_map(|(item, millis)| Write::Interrupt { item, millis }),
-        1 => (item(), -50_i64..200).prop_map(|(item, millis)| Write::Wait { item, millis }),
-        3 => item().prop_map(|item| Write::Close { item }),
-        2 => item().prop_map(|item| Write::Forget { item }),
-    ]
+pub(super) fn item(
+    number: u64,
+    workflow: &str,
+    step: Option<&str>,
+    now: Timestamp,
+    deadline: ClockTime,
+) -> Item {
+    Item {
+        number: ItemNumber(number),
+        workflow: WorkflowName::new(workflow).unwrap(),
+        id: ItemId::new(format!("file-{number}")).unwrap(),
+        created_at: now,
+        deadline,
+        failed_at: None,
+        closed: None,
+        labels: Labels::default(),
+        step: step.map(|step| StepName::new(step).unwrap()),
+        step_entered_at: now,
+        payload: Some(PayloadInfo {
+            size: 0,
+            content_type: "text/plain".into(),
+            content_encoding: None,
+            sha256: [0; 32],
+        }),
+        idempotency_key: None,
+        version: 1,
+        work: Work::default(),
+        course: Course::default(),
+        trace: None,
+        detail: None,
+    }
 }
 
-fn steps() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        3 => (0_u64..100).prop_map(Step::Pass),
-        8 => writes().prop_map(Step::Write),
-        4 => (1_usize..5).prop_map(Step::Tell),
-        8 => Just(Step::Watch),
-        3 => Just(Step::Alert),
-        1 => (-300_i64..300).prop_map(Step::SetWall),
-        3 => Just(Step::Follow),
-    ]
+fn bare() -> Policy {
+    Policy::bare(Duration::from_secs(1), Duration::from_secs(1))
+}
+
+fn fatal(at: Timestamp) -> ItemError {
+    ItemError {
+        id: "err_1".into(),
+        kind: "Fatal".into(),
+        message: String::new(),
+        retryable: false,
+        fatal: true,
+        step: None,
+        at,
+        stack: None,
+        data: serde_json::Value::Null,
+    }
 }
 
 proptest! {

@@ -254,6 +254,8 @@ fn headers(target: &Target, id: &str, clock: &dyn Clock, item: &Item, payload: &
     let attempt = item.work.attempts.to_string();
     let content_type = item.payload.as_ref().map_or("", |info| &*info.content_type);
     let content_encoding = item.payload.as_ref().and_then(|info| info.content_encoding.as_deref());
+    let trace = item.trace.as_deref();
+    let state = trace.and_then(|trace| trace.state.as_deref());
     let values = [
         (CONTENT_TYPE, content_type),
         (CONTENT_ENCODING, content_encoding.unwrap_or_default()),
@@ -261,6 +263,8 @@ fn headers(target: &Target, id: &str, clock: &dyn Clock, item: &Item, payload: &
         (HeaderName::from_static("warden-workflow"), &*item.workflow),
         (HeaderName::from_static("warden-step"), item.step.as_deref().unwrap_or_default()),
         (HeaderName::from_static("warden-attempt"), &*attempt),
+        (HeaderName::from_static("traceparent"), trace.map_or("", |trace| &trace.parent)),
+        (HeaderName::from_static("tracestate"), state.unwrap_or_default()),
     ];
     let values = values.into_iter().filter(|(_, value)| !value.is_empty());
     headers.extend(values.filter_map(|(name, value)| Some((name, HeaderValue::from_str(value).ok()?))));
@@ -298,6 +302,7 @@ mod tests {
             version: 1,
             work: Work { attempts: 3, ..Work::default() },
             course: crate::model::item::Course::default(),
+            trace: None,
             detail: None,
         }
     }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::{BatchItem, CreateItem, Deadline, Intake};
+use super::{BatchItem, CreateItem, Intake};
 use crate::model::item::payload::{PayloadRefusal, content_encoding, content_type};
 use crate::model::item::{STEPS_MAX, check_labels, check_progress, earlier};
-use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{
-    ClockTime, CloseOutcome, ItemId, ItemKey, PayloadInfo, Policy, Step, StepName, Timestamp, WorkflowName,
+    CloseOutcome, ItemId, ItemKey, Moment, PayloadInfo, Policy, Step, StepName, Timestamp, WorkflowName,
 };
 use crate::store::{Command, Creation};
 use crate::warden::WardenError;
@@ -77,9 +76,9 @@ impl Intake {
             Some(past) => Some(Box::new(self.restored(*past, gone.is_none(), policy, now)?)),
             None => None,
         };
-        let moment = self.clock.moment();
+        let moment = Moment { now, ..self.clock.moment() };
         let not_before = match request.plan.not_before {
-            Some(at) => Some(moment.steady(self.deadline(at, now)?)).filter(|at| now < *at),
+            Some(at) => Some(moment.steady(at.resolve(moment)?)).filter(|at| now < *at),
             None => None,
         };
         let of_step =
@@ -87,7 +86,7 @@ impl Intake {
         let has_steps = !steps.is_empty();
         let (deadline, deadline_max) = match (request.deadline, &restored) {
             (Some(deadline), restored) => {
-                let deadline = self.deadline(deadline, now)?;
+                let deadline = deadline.resolve(moment)?;
                 let deadline = if is_steady { moment.steady(deadline).into() } else { deadline };
                 let own = Some(deadline).filter(|_| has_steps && !is_closed);
                 let of_step = of_step.filter(|_| restored.is_none()).map(|of_step| now.after(of_step).into());
@@ -131,23 +130,13 @@ impl Intake {
             steps: request.plan.steps,
             progress: request.plan.progress,
             not_before,
+            trace: request.trace,
             deadline_max,
             payload: request.payload,
             info,
             restored,
             workflows_max,
         })
-    }
-
-    pub(super) fn deadline(&self, deadline: Deadline, now: Timestamp) -> Result<ClockTime, WardenError> {
-        let time = match deadline {
-            Deadline::In(duration) => now.after(duration).into(),
-            Deadline::At(instant) => ClockTime::on_wall(instant),
-        };
-        if self.clock.moment().steady(time) > now.after(DEADLINE_MAX) {
-            return Err(WardenError::Invalid("the deadline is more than ten years from now".into()));
-        }
-        Ok(time)
     }
 }
 

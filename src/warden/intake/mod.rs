@@ -19,8 +19,10 @@ use super::error::{changed, refusal};
 use super::report::{ReportError, check_message, item_error};
 use super::{WardenError, Workflows};
 use crate::model::item::{ItemPatch, Merge, ProgressChange, StepOutcome};
+use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{
-    Clock, CloseOutcome, Item, ItemId, ItemKey, Random, Step, StepName, Timestamp, WarningCode, WorkflowName,
+    Clock, ClockTime, CloseOutcome, Item, ItemId, ItemKey, Moment, Random, Step, StepName, Timestamp,
+    TraceContext, WarningCode, WorkflowName,
 };
 use crate::store::{Command, Outcome, StepReport, Writes};
 
@@ -40,6 +42,20 @@ pub enum Deadline {
     In(Duration),
     /// By the wall clock. One in the past is due at once.
     At(Timestamp),
+}
+
+impl Deadline {
+    /// Fails for a deadline more than [`DEADLINE_MAX`] from now.
+    pub fn resolve(self, moment: Moment) -> Result<ClockTime, WardenError> {
+        let time = match self {
+            Self::In(duration) => moment.now.after(duration).into(),
+            Self::At(instant) => ClockTime::on_wall(instant),
+        };
+        if moment.steady(time) > moment.now.after(DEADLINE_MAX) {
+            return Err(WardenError::Invalid("the deadline is more than ten years from now".into()));
+        }
+        Ok(time)
+    }
 }
 
 /// What an item begins with besides its terms.
@@ -78,6 +94,8 @@ pub struct CreateItem {
     /// The default is the workflow's first step.
     pub step: Option<StepName>,
     pub plan: Plan,
+    /// The trace of the request.
+    pub trace: Option<Box<TraceContext>>,
     /// The history of an item that is imported.
     pub past: Option<Box<Past>>,
 }
@@ -192,14 +210,12 @@ impl Intake {
 
     /// Changes an open item.
     pub async fn patch(&self, key: ItemKey, request: PatchItem) -> Result<Item, WardenError> {
-        let now = self.clock.now();
-        let deadline = request.deadline.map(|deadline| self.deadline(deadline, now)).transpose()?;
+        let moment = self.clock.moment();
+        let deadline = request.deadline.map(|deadline| deadline.resolve(moment)).transpose()?;
         let patch = ItemPatch { deadline, labels: request.labels, progress: request.progress };
-        let if_version = request.if_version;
-        changed(
-            self.store.apply_one(Command::Patch { key, patch, if_version, now }).await?,
-            self.clock.moment(),
-        )
+        let (if_version, policies) = (request.if_version, self.workflows.clone());
+        let command = Command::Patch { key, patch, if_version, policies, now: moment.now };
+        changed(self.store.apply_one(command).await?, self.clock.moment())
     }
 
     /// Ends a run of the step that the item is at. Repeating the report changes nothing.

@@ -9,6 +9,7 @@ use bytes::Bytes;
 
 use super::census::{Census, Tally};
 use super::context::Context;
+use super::steps::{StepCounts, StepTallies};
 use super::{ClosedSince, WardenError};
 use crate::model::{
     Clock, Item, ItemFilter, ItemKey, ItemNumber, ItemState, Moment, Order, Page, PayloadInfo, Position,
@@ -19,13 +20,14 @@ use crate::store::{ListItems, Reads};
 pub struct Queries {
     store: Arc<dyn Reads>,
     census: Arc<Census>,
+    steps: Arc<StepCounts>,
     clock: Arc<dyn Clock>,
 }
 
 impl Queries {
-    pub(super) fn new(context: &Context) -> Self {
+    pub(super) fn new(context: &Context, steps: Arc<StepCounts>) -> Self {
         let Context { store, census, clock, .. } = context.clone();
-        Self { store, census, clock }
+        Self { store, census, steps, clock }
     }
 
     pub fn tally(&self, workflow: &str) -> Tally {
@@ -35,6 +37,16 @@ impl Queries {
     /// Of all workflows that have or had items.
     pub fn tallies(&self) -> Vec<(WorkflowName, Tally)> {
         self.census.tallies()
+    }
+
+    /// What has happened at the steps of a workflow since the start.
+    pub fn step_tallies(&self, workflow: &str) -> StepTallies {
+        self.steps.of(workflow)
+    }
+
+    /// Of all workflows at whose steps something has happened.
+    pub fn all_step_tallies(&self) -> Vec<(WorkflowName, StepTallies)> {
+        self.steps.all()
     }
 
     /// The item, unless its retention has ended.

@@ -121,10 +121,22 @@ impl Recovery {
         mut after: Option<Place>,
         max: usize,
     ) -> Result<Reservation<'_>, WardenError> {
+        if let Some(key) = &filter.item {
+            let item = self.store.get(key.clone()).await?;
+            let now = self.clock.moment();
+            let place = |item: &Item| (now.steady(item.deadline), item.number);
+            let is_after = |item: &Item| after.is_none_or(|after| place(item) > after);
+            let fitting = item.filter(|item| filter.admits(item, now) && is_after(item));
+            return Ok(match fitting {
+                Some(item) => self.census.reserve_item(&item),
+                None => self.census.reserve(&[], max),
+            });
+        }
+        let at_step = |step: &str| filter.admits_step(Some(step));
         let wanted = Wanted {
             admits: &|workflow| filter.admits_workflow(workflow),
             states: &filter.states,
-            step: filter.step.as_deref(),
+            step: if filter.names_steps() { Some(&at_step) } else { None },
         };
         if !filter.needs_record() {
             return Ok(self.census.reserve_first(&wanted, after, max));

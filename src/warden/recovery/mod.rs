@@ -1,15 +1,17 @@
-//! Recovery: claiming items, working on them under a lease, and retrying failed ones.
+//! Recovery: claiming items, working on them under a lease, and what people do to items that are stuck.
 
 mod claims;
 mod leases;
 mod retries;
+mod selections;
 
 use std::sync::Arc;
 
 use self::claims::Claims;
 pub use self::claims::{ClaimItems, WAIT_MAX, place_after};
 pub use self::leases::{CompleteStep, FailAttempt, LeaseCounts, TTL, TTL_DEFAULT};
-pub use self::retries::{Retried, RetryItems};
+pub use self::retries::RetryItems;
+pub use self::selections::{Act, Acted, Continuation, SELECTION_MAX, Selection};
 use super::Workflows;
 use super::census::Census;
 use super::context::Context;

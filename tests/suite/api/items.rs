@@ -43,7 +43,7 @@ async fn an_item_shows_every_field_of_the_contract() {
         "step_attempts": 0, "step_retries": 0, "step_losses": 0, "steps": [],
         "interrupted_until": null, "not_before": null, "errored_at": null, "error_message": null,
         "progress": {}, "errors": [], "artifacts": [], "params": null, "lease": null, "retry_at": null,
-        "incident": null,
+        "incident": null, "traceparent": null, "tracestate": null,
         "payload": {"size": 5, "content_type": "application/octet-stream", "content_encoding": null,
         "sha256": digest}, "version": 1,
     });

@@ -29,6 +29,7 @@ mod retention;
 mod schemathesis;
 mod slowness;
 mod summary;
+mod traces;
 mod unread;
 mod workflow_names;
 mod workflows;

@@ -12,11 +12,13 @@ mod incidents;
 mod lists;
 mod log;
 mod payloads;
+mod progress;
 mod recover;
 mod replays;
 mod retry;
 mod silences;
 mod transcripts;
+mod work;
 
 use std::process::{Command, Stdio};
 

@@ -47,6 +47,30 @@ async fn the_earliest_deadline_is_handed_out_first_with_its_payload() {
 }
 
 #[tokio::test]
+async fn a_claim_may_name_several_steps_or_one_item() {
+    let daemon = troubled().await;
+    daemon.create("uploads", "plain", "?deadline=0s", "x").await;
+    let both = json!({"steps": ["backup", "copy"], "max": 10, "states": ["overdue", "open"]});
+    assert_eq!(ids(&claim(&daemon, both).await), ["latest", "later", "late", "open"]);
+    let one =
+        |id: &str| json!({"workflows": ["uploads"], "id": id, "max": 10, "states": ["failed", "overdue"]});
+    assert_eq!(ids(&claim(&daemon, one("failed")).await), ["failed"]);
+    for id in ["failed", "later", "open", "gone"] {
+        assert!(claim(&daemon, one(id)).await.is_empty(), "{id} is leased, elsewhere or not there");
+    }
+    for refused in [
+        json!({"id": "failed"}),
+        json!({"id": "failed", "workflows": ["up*"]}),
+        json!({"id": "failed", "workflows": ["uploads", "exports"]}),
+        json!({"id": "", "workflows": ["uploads"]}),
+        json!({"steps": ["a b"]}),
+        json!({"steps": vec!["a"; 65]}),
+    ] {
+        daemon.send_json(Method::POST, "/v1/leases", refused).await.refused(400, "invalid-request");
+    }
+}
+
+#[tokio::test]
 async fn a_claim_says_how_the_payload_is_encoded_and_hands_it_out_as_it_is() {
     let daemon = TestDaemon::start().await;
     let put = daemon.request(Method::PUT, "/v1/workflows/uploads/items/a?deadline=0s");

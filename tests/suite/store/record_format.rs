@@ -20,7 +20,9 @@ use warden::model::{ClockTime, Delivery, Incident, Item, ItemNumber, Progress, S
 use warden::store::record::{self, RecordError};
 use warden::store::{Command, Creation, Reads as _, Writes as _};
 
-use self::samples::{course_detail, course_items, detail, encoded_items, first_detail, items, leased_items};
+use self::samples::{
+    course_detail, course_items, detail, encoded_items, first_detail, items, leased_items, traced_items,
+};
 use super::engine::open;
 use super::sample::{
     IntoCommand, anchor, at, close, closing, create, created, creation, delivery, error, everything,
@@ -94,6 +96,11 @@ fn course_records() -> String {
     lines(course_items().map(|(name, item)| (name, record::encode_item(&item))))
 }
 
+/// The binary records of items that belong to a trace.
+fn traced_records() -> String {
+    lines(traced_items().map(|(name, item)| (name, record::encode_item(&item))))
+}
+
 /// The documents as they are written today.
 fn documents() -> String {
     lines([
@@ -130,6 +137,10 @@ fn sealed_records_3() -> BTreeMap<String, Vec<u8>> {
 
 fn sealed_records_4() -> BTreeMap<String, Vec<u8>> {
     sealed("records-format-4.txt")
+}
+
+fn sealed_records_5() -> BTreeMap<String, Vec<u8>> {
+    sealed("records-format-5.txt")
 }
 
 fn sealed(fixture: &str) -> BTreeMap<String, Vec<u8>> {
@@ -177,6 +188,14 @@ fn sealed_records_of_format_4_are_read_as_what_was_written() {
 }
 
 #[test]
+fn sealed_records_of_format_5_are_read_as_what_was_written() {
+    let sealed = sealed_records_5();
+    for (name, item) in traced_items() {
+        assert_eq!(record::decode_item(item.number, &sealed[name]), Ok(item), "{name}");
+    }
+}
+
+#[test]
 fn sealed_documents_with_fewer_fields_are_read_as_what_was_written() {
     for (fixture, detail) in [("documents-2.txt", first_detail()), ("documents-3.txt", detail())] {
         let sealed = sealed(fixture);
@@ -194,18 +213,20 @@ fn sealed_documents_of_the_clocks_are_read_as_what_was_written() {
 }
 
 #[test]
-fn what_is_written_today_is_format_3_or_with_a_course_4() {
+fn what_is_written_today_is_format_3_or_with_a_course_4_or_with_a_trace_5() {
     let sealed = std::fs::read_to_string(fixtures().join("records-format-3.txt")).unwrap();
     assert_eq!(sealed, records(), "a changed format needs a number and a fixture of its own");
     let sealed = std::fs::read_to_string(fixtures().join("records-format-4.txt")).unwrap();
     assert_eq!(sealed, course_records(), "a changed format needs a number and a fixture of its own");
+    let sealed = std::fs::read_to_string(fixtures().join("records-format-5.txt")).unwrap();
+    assert_eq!(sealed, traced_records(), "a changed format needs a number and a fixture of its own");
     let sealed = std::fs::read_to_string(fixtures().join("documents-5.txt")).unwrap();
     assert_eq!(documents(), sealed, "documents with new fields need a fixture of their own");
 }
 
 #[test]
 fn a_record_of_an_unknown_format_is_refused_by_its_number() {
-    for found in [0, 5, 255] {
+    for found in [0, 6, 255] {
         let refused = Err(RecordError::Format(found));
         let mut bytes = sealed_records().remove("plain").unwrap();
         bytes[0] = found;
@@ -225,6 +246,7 @@ fn a_record_cut_short_is_refused() {
         .chain(sealed_records_2())
         .chain(sealed_records_3())
         .chain(sealed_records_4())
+        .chain(sealed_records_5())
     {
         for length in 0..bytes.len() {
             let cut = &bytes[..length];
@@ -233,6 +255,7 @@ fn a_record_cut_short_is_refused() {
                 .chain(&leased_items())
                 .chain(&encoded_items())
                 .chain(&course_items())
+                .chain(&traced_items())
                 .any(|(item, _)| *item == name);
             let refused = if is_item {
                 record::decode_item(ItemNumber(1), cut).is_err()
@@ -283,10 +306,11 @@ fn random_bytes_are_read_without_a_panic() {
 
 #[test]
 fn records_with_a_changed_byte_are_read_without_a_panic() {
-    let sealed: Vec<Vec<u8>> = [sealed_records(), sealed_records_2(), sealed_records_3(), sealed_records_4()]
-        .into_iter()
-        .flat_map(BTreeMap::into_values)
-        .collect();
+    let sealed: Vec<Vec<u8>> =
+        [sealed_records(), sealed_records_2(), sealed_records_3(), sealed_records_4(), sealed_records_5()]
+            .into_iter()
+            .flat_map(BTreeMap::into_values)
+            .collect();
     quietly()
         .run(&(any::<proptest::sample::Index>(), any::<proptest::sample::Index>(), any::<u8>()), |choice| {
             let mut bytes = choice.0.get(&sealed).clone();
@@ -365,6 +389,7 @@ async fn seal_the_formats_of_today() {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
     std::fs::write(target.join("records-format.txt"), records()).unwrap();
     std::fs::write(target.join("course-records-format.txt"), course_records()).unwrap();
+    std::fs::write(target.join("traced-records-format.txt"), traced_records()).unwrap();
     std::fs::write(target.join("documents.txt"), documents()).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path()).unwrap();

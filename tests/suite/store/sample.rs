@@ -17,7 +17,7 @@ use warden::model::{
     DeliveryStatus, Event, Expectation, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus,
     Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Labels, Order, OutcomeCounts,
     PayloadInfo, Progress, Replay, ReplayChunk, ReplayId, Schedule, Severity, Silence, SilenceId, StepName,
-    Timestamp, Workflow, WorkflowName,
+    Timestamp, TraceContext, Workflow, WorkflowName,
 };
 use warden::model::{Policies, Policy, RetryPolicy, Step};
 use warden::store::{Command, Creation, ListItems, Outcome};
@@ -83,6 +83,7 @@ pub fn creation(id: &str, payload: impl Into<Bytes>) -> Creation {
         steps: None,
         progress: Map::new(),
         not_before: None,
+        trace: None,
         deadline_max: None,
         info: info("text/plain", &payload),
         payload,
@@ -140,7 +141,7 @@ pub fn close(id: &str, at: Timestamp) -> Command {
 }
 
 pub fn patch(id: &str, now: Timestamp, patch: ItemPatch) -> Command {
-    Command::Patch { key: key(id), patch, if_version: None, now }
+    Command::Patch { key: key(id), patch, if_version: None, policies: policies(0), now }
 }
 
 pub fn error(id: &str, at: Timestamp) -> ItemError {
@@ -243,6 +244,7 @@ pub fn replay(id: &str) -> Replay {
             states: vec![ItemState::Overdue, ItemState::Failed],
             labels: [("region".to_owned(), "eu".to_owned())].into(),
             step: Some(step("backup")),
+            step_retries_min: None,
             created_after: Some(at(-90)),
             created_before: Some(at(-80)),
             deadline_after: None,
@@ -382,4 +384,9 @@ pub fn changed(outcome: Outcome) -> Item {
         Outcome::Changed(item) => *item,
         other => panic!("not changed: {other:?}"),
     }
+}
+
+pub fn trace() -> TraceContext {
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    TraceContext::read(parent, Some("congo=t61rcWkgMzE")).expect("it is well formed")
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use reqwest::Method;
 use warden_api::path;
+use warden_client::{Answer, Client, Error as ClientError, Query};
 
 use crate::cli::commands::archive::{Entry, LINE_MAX, Ledger, Target};
 use crate::cli::commands::error::CliError;
-use crate::cli::daemon::client::{Answer, Client, ClientError, Query};
+use crate::cli::daemon::wording::worded;
 use crate::cli::terminal::count::counted;
 use crate::cli::terminal::progress::Progress;
 use crate::model::text::Plain;
@@ -74,7 +75,7 @@ impl<'a> Download<'a> {
                 Err(CliError::Client(error)) => {
                     let Some(wait) = self.wait_after(&error) else { return Err(error.into()) };
                     let so_far = counted(self.ledger.lines(), "item");
-                    let told = Plain(format!("{error}; resuming after {so_far}"));
+                    let told = Plain(format!("{}; resuming after {so_far}", worded(&error)));
                     self.progress.aside(|| writeln!(notes, "{told}"))?;
                     tokio::time::sleep(wait).await;
                 }

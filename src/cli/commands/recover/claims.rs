@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
-use warden_api::lease::{Claimed, ClaimedItem};
+use warden_api::lease::{ClaimRequest, Claimed, ClaimedItem};
+use warden_client::{Backoff, Error as ClientError, Leases};
 
 use crate::cli::commands::error::CliError;
-use crate::cli::commands::worker::leases::{Backoff, LeaseClient};
-use crate::cli::daemon::client::ClientError;
+use crate::cli::daemon::wording::worded;
 use crate::model::Timestamp;
 
 /// Added to the time of a lease whose claim was lost.
@@ -32,7 +32,9 @@ pub enum ClaimOutcome {
 }
 
 pub struct Claims {
-    leases: Arc<LeaseClient>,
+    leases: Arc<Leases>,
+    /// What is claimed, and for whom.
+    request: ClaimRequest,
     /// How long failing claims are retried.
     patience: Duration,
     pending: Option<AbortOnDropHandle<Answered>>,
@@ -43,9 +45,17 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Failing claims are retried for `patience`.
-    pub fn at(leases: Arc<LeaseClient>, patience: Duration) -> Self {
-        Self { leases, patience, pending: None, cursor: None, not_before: Timestamp::MIN, failing: None }
+    /// Claims of the items of `request`, a few at a time. Failing ones are retried for `patience`.
+    pub fn at(leases: Arc<Leases>, request: ClaimRequest, patience: Duration) -> Self {
+        Self {
+            leases,
+            request,
+            patience,
+            pending: None,
+            cursor: None,
+            not_before: Timestamp::MIN,
+            failing: None,
+        }
     }
 
     /// Whether a claim is in flight.
@@ -61,7 +71,8 @@ impl Claims {
     /// Sends a claim of this many items.
     pub fn send(&mut self, items: usize) {
         let (leases, cursor) = (self.leases.clone(), self.cursor.clone());
-        let claim = async move { leases.claim(items, cursor.as_deref()).await };
+        let request = ClaimRequest { max: items, cursor, ..self.request.clone() };
+        let claim = async move { leases.claim(request, Duration::ZERO).await };
         self.pending = Some(AbortOnDropHandle::new(tokio::spawn(claim)));
     }
 
@@ -98,12 +109,14 @@ impl Claims {
         }
         let mut wait = backoff.wait(error.retry_after());
         let patience = humantime::format_duration(self.patience);
-        let mut said = is_new.then(|| format!("waiting at most {patience} for the daemon: {error}"));
+        let mut said =
+            is_new.then(|| format!("waiting at most {patience} for the daemon: {}", worded(&error)));
         if error.may_have_taken_effect() {
             wait = wait.max(self.leases.ttl() + SLACK);
             let ttl = humantime::format_duration(self.leases.ttl());
             said = Some(format!(
-                "the answer to a claim is lost; claiming again in {ttl}, after its leases: {error}"
+                "the answer to a claim is lost; claiming again in {ttl}, after its leases: {}",
+                worded(&error)
             ));
         }
         self.not_before = now.after(wait);

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
-use warden_api::lease::ClaimedItem;
+use warden_api::lease::{ClaimRequest, ClaimedItem, ReleaseRequest};
+use warden_client::Settlement;
 
 use super::claims::{ClaimOutcome, Claims};
 use super::pace::{Allowance, CanaryDecision, Pace, is_yes, judge_canary};
@@ -17,7 +18,6 @@ use crate::cli::commands::worker::attempt::Attempt;
 use crate::cli::commands::worker::events::EventSender;
 use crate::cli::commands::worker::process::{StopLevel, raise};
 use crate::cli::commands::worker::report::Report;
-use crate::cli::commands::worker::verdict::Settlement;
 use crate::cli::commands::worker::work::Work;
 use crate::cli::terminal::signals::Signals;
 use crate::model::Timestamp;
@@ -29,6 +29,8 @@ const SETTLE_TIME: Duration = Duration::from_secs(1);
 
 pub struct Plan {
     pub work: Arc<Work>,
+    /// What is claimed, and for whom.
+    pub claim: ClaimRequest,
     /// The most commands at once.
     pub concurrency: usize,
     pub pace: Pace,
@@ -77,7 +79,7 @@ impl Recovery {
     /// Fails if signals cannot be handled.
     pub fn new(plan: Plan, events: EventSender) -> io::Result<Self> {
         Ok(Self {
-            claims: Claims::at(plan.work.leases.clone(), plan.patience),
+            claims: Claims::at(plan.work.leases.clone(), plan.claim.clone(), plan.patience),
             plan,
             events,
             signals: Signals::listen()?,
@@ -173,7 +175,7 @@ impl Recovery {
 
     fn record(&mut self, report: Report) {
         self.summary.add(report.clone());
-        self.events.report(&report, self.summary.counts);
+        self.events.report(report.line(), self.summary.counts.standing());
     }
 
     fn record_pending(&mut self) {
@@ -214,7 +216,8 @@ impl Recovery {
             let work = self.plan.work.clone();
             self.running.spawn(async move {
                 // If it fails, the lease expires.
-                let _ = work.leases.settle(&lease.id, &Settlement::Release, expires).await;
+                let release = Settlement::Release(ReleaseRequest::default());
+                let _ = work.leases.settle(&lease.id, &release, expires).await;
                 Ok(())
             });
         }

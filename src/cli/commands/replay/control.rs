@@ -3,11 +3,11 @@
 use clap::Args;
 use reqwest::Method;
 use warden_api::{Replay, path};
+use warden_client::Query;
 
 use super::text::progress;
 use crate::cli::commands::args::generated_id;
 use crate::cli::commands::error::CliError;
-use crate::cli::daemon::client::Query;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;

@@ -5,10 +5,10 @@ use std::time::Duration;
 use reqwest::Method;
 use warden_api::word::ReplayStatus;
 use warden_api::{Replay, path};
+use warden_client::{Client, Query};
 
 use super::text::{is_ended, progress, status_text};
 use crate::cli::commands::error::CliError;
-use crate::cli::daemon::client::{Client, Query};
 use crate::cli::terminal::console::Console;
 use crate::cli::terminal::table::escaped;
 use crate::model::{Clock as _, SystemClock};

@@ -8,6 +8,7 @@ use warden_api::item::Summary;
 use warden_api::replay::{ReplayFilterRequest, ReplayRequest, ReplayTargetRequest};
 use warden_api::word::OnSuccess;
 use warden_api::{Replay, path};
+use warden_client::{Client, Error as ClientError, Query};
 
 use super::follow::{check_success, follow};
 use super::show;
@@ -15,7 +16,6 @@ use super::text::status_text;
 use crate::cli::commands::args::{Filter, duration, whole_number};
 use crate::cli::commands::error::CliError;
 use crate::cli::commands::preview;
-use crate::cli::daemon::client::{Client, ClientError, Query};
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;

@@ -54,13 +54,14 @@ fn rate(rate: f64) -> String {
 
 /// The selected items.
 pub fn selection(replay: &Replay) -> String {
-    let ReplayFilter { workflows, states, labels, step, .. } = &replay.filter;
+    let ReplayFilter { workflows, states, labels, step, step_retries_min, .. } = &replay.filter;
     let states: Vec<&str> = states.iter().map(Word::as_str).collect();
     let mut parts = vec![states.join(" or ")];
     if !workflows.is_empty() {
         parts.push(format!("of {}", workflows.join(" or ")));
     }
     parts.extend(step.as_ref().map(|step| format!("at {step}")));
+    parts.extend(step_retries_min.map(|least| format!("with {least} retries or more")));
     if !labels.is_empty() {
         parts.push(format!("with {}", label_list(labels)));
     }

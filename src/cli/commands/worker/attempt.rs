@@ -12,10 +12,10 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use warden_api::lease::ClaimedItem;
+use warden_client::{HeldLease, LostLease};
 
 use super::batch;
-use super::environment::variables;
-use super::keeper::{HeldLease, LostLease};
+use super::environment::{daemon_variable, variables};
 use super::process::{Process, StopLevel, raise, reached};
 use super::report::Report;
 use super::stdout::StdoutHandler;
@@ -70,7 +70,7 @@ impl Attempt {
     async fn recover(&mut self, bundle: Vec<HeldLease>) -> io::Result<()> {
         let (bundle, payloads) = self.fetch(bundle).await;
         let Some(first) = bundle.first() else { return Ok(()) };
-        let (variables, input) = if self.work.in_batches {
+        let (mut variables, input) = if self.work.in_batches {
             let lines =
                 bundle.iter().zip(&payloads).map(|(held, payload)| batch::encode(&held.lease, payload));
             (Vec::new(), lines.flatten().collect())
@@ -78,6 +78,7 @@ impl Attempt {
             (variables(&first.lease), payloads.concat().into())
         };
         drop(payloads);
+        variables.push(daemon_variable(self.work.leases.client()));
         let process = match Process::start(&self.work.line, &variables, self.work.output) {
             Ok(process) => process,
             Err(error) => {

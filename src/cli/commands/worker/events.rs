@@ -6,9 +6,6 @@
 use bytes::Bytes;
 use tokio::sync::{mpsc, watch};
 
-use super::report::{Counts, Ending, Report};
-use crate::cli::terminal::table::escaped;
-
 /// The events that are buffered.
 const EVENTS_MAX: usize = 4_096;
 
@@ -23,32 +20,41 @@ pub enum Event {
     Answered,
 }
 
+/// How far the work is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The items, or the runs of steps, that have ended.
+    pub ended: u64,
+    /// How they ended, for people.
+    pub text: String,
+}
+
 #[derive(Clone, Debug)]
 pub struct EventSender {
     events: mpsc::Sender<Event>,
-    counts: watch::Sender<Counts>,
+    standing: watch::Sender<Standing>,
 }
 
 #[derive(Debug)]
 pub struct EventReceiver {
-    /// Ends with the recovery.
+    /// Ends with the work.
     pub events: mpsc::Receiver<Event>,
-    counts: watch::Receiver<Counts>,
+    standing: watch::Receiver<Standing>,
 }
 
 impl EventReceiver {
-    /// The latest counts.
-    pub fn counts(&mut self) -> Counts {
+    /// The latest standing.
+    pub fn standing(&mut self) -> Standing {
         // The guard must be dropped here, as it blocks the sender.
-        *self.counts.borrow_and_update()
+        self.standing.borrow_and_update().clone()
     }
 
-    /// Waits for an event, or a change of the counts, which is `None`. Fails at the end of the recovery.
+    /// Waits for an event, or a change of the standing, which is `None`. Fails at the end of the work.
     pub async fn next(&mut self) -> Result<Option<Event>, Over> {
         tokio::select! {
             biased;
             event = self.events.recv() => event.map(Some).ok_or(Over),
-            Ok(()) = self.counts.changed() => Ok(None),
+            Ok(()) = self.standing.changed() => Ok(None),
         }
     }
 }
@@ -59,8 +65,8 @@ pub struct Over;
 impl EventSender {
     pub fn new() -> (Self, EventReceiver) {
         let (sender, events) = mpsc::channel(EVENTS_MAX);
-        let (count, counts) = watch::channel(Counts::default());
-        (Self { events: sender, counts: count }, EventReceiver { events, counts })
+        let (told, standing) = watch::channel(Standing::default());
+        (Self { events: sender, standing: told }, EventReceiver { events, standing })
     }
 
     pub fn message(&self, line: String) {
@@ -69,7 +75,7 @@ impl EventSender {
 
     /// Shows a line of a command's stdout. Waits until there is room.
     pub async fn output(&self, line: Bytes) {
-        // The receiver is gone only at the end of the recovery.
+        // The receiver is gone only at the end of the work.
         let _ = self.events.send(Event::Output(line)).await;
     }
 
@@ -78,10 +84,10 @@ impl EventSender {
         self.send(Event::Output(line));
     }
 
-    /// Shows an item that is not done, and the new counts.
-    pub fn report(&self, report: &Report, counts: Counts) {
-        self.counts.send_replace(counts);
-        if let Some(line) = describe(report) {
+    /// Shows a line for what has ended, if there is something to say, and the new standing.
+    pub fn report(&self, line: Option<String>, standing: Standing) {
+        self.standing.send_replace(standing);
+        if let Some(line) = line {
             self.message(line);
         }
     }
@@ -100,35 +106,17 @@ impl EventSender {
     }
 }
 
-/// `None` if the item is done.
-fn describe(report: &Report) -> Option<String> {
-    let Report { workflow, id, ending, reason } = report;
-    let line = format!("{workflow}/{id} {}: {reason}", ending.as_str());
-    (*ending != Ending::Done).then(|| escaped(&line))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::report::tests::report;
     use super::*;
-
-    #[test]
-    fn an_item_that_is_not_done_is_told_in_one_line_that_steers_no_terminal() {
-        let mut failed = report(Ending::Failed);
-        failed.id = "a\nb".to_owned();
-        assert_eq!(describe(&failed).as_deref(), Some("uploads/a\\nb failed: exit 3: no"));
-        assert_eq!(describe(&report(Ending::Retry)).as_deref(), Some("uploads/a to be retried: exit 3: no"));
-        assert_eq!(describe(&report(Ending::Done)), None);
-    }
 
     #[test]
     fn nobody_waits_for_whoever_does_not_look() {
         let (events, mut received) = EventSender::new();
-        let failed = report(Ending::Failed);
-        for failures in 1..=10_000 {
-            events.report(&failed, Counts { failed: failures, ..Counts::default() });
+        for ended in 1..=10_000 {
+            events.report(Some("failed".to_owned()), Standing { ended, text: String::new() });
         }
-        assert_eq!(received.counts().failed, 10_000);
+        assert_eq!(received.standing().ended, 10_000);
         let kept = std::iter::from_fn(|| received.events.try_recv().ok()).count();
         assert_eq!(kept, EVENTS_MAX);
     }

@@ -1,15 +1,13 @@
 //! Requirements for the output of commands and the responses of daemons. See [`crate::fuzzing`].
 
 use serde_json::json;
-
 use warden_api::lease::{Claimed, ClaimedItem};
 use warden_api::limit::ERROR_MESSAGE_MAX;
 
 use super::batch::{self, BatchLine};
-
 use super::tail::{TAIL_MAX, Tail};
 use super::verdict::{OnSuccess, Verdict};
-use crate::cli::daemon::client::{Problem, describe};
+use crate::cli::daemon::wording::{Problem, describe};
 
 /// stdout and stderr of a command, and documents of a daemon: what is derived from them is within the
 /// daemon's limits and contains no control characters.

@@ -2,6 +2,8 @@
 
 pub mod attempt;
 pub mod batch;
+pub mod beside;
+pub mod display;
 pub mod environment;
 pub mod events;
 #[cfg(test)]
@@ -9,8 +11,7 @@ pub mod fake_daemon;
 pub mod file_name;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
-pub mod keeper;
-pub mod leases;
+pub mod lease;
 pub mod process;
 pub mod program;
 pub mod report;

@@ -1,8 +1,8 @@
 //! One run of the command.
 //!
 //! It has a process group of its own: Ctrl-C at the terminal does not reach it, and killing it includes the
-//! processes that it started. A command that does not read its stdin, or leaves processes that hold its
-//! stdout open, does not block anything.
+//! processes that it started. One that is dropped is killed in the same way. A command that does not read its
+//! stdin, or leaves processes that hold its stdout open, does not block anything.
 //!
 //! Deliberately absent: any judgement of the exit status.
 
@@ -115,6 +115,16 @@ fn has_no_reader(output: BorrowedFd<'_>) -> bool {
 pub struct Process {
     child: Child,
     group: Pid,
+}
+
+impl Drop for Process {
+    /// Kills what still runs: the work was cancelled.
+    fn drop(&mut self) {
+        // Without an id it has ended and was waited for, and its group may be another's.
+        if self.child.id().is_some() {
+            let _ = kill_process_group(self.group, Signal::KILL);
+        }
+    }
 }
 
 impl Process {

@@ -9,6 +9,8 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use warden_api::lease::{CompleteRequest, FailRequest, FailureRequest, ReleaseRequest};
+use warden_client::Settlement;
 
 use super::tail::last_line;
 
@@ -60,23 +62,6 @@ pub enum OnSuccess {
     Keep,
 }
 
-/// How a lease is given up.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Settlement {
-    Complete {
-        /// Close the item whatever steps remain.
-        close: bool,
-    },
-    Fail {
-        /// Of the error.
-        kind: String,
-        message: String,
-        retryable: bool,
-    },
-    /// As if the item had not been claimed.
-    Release,
-}
-
 impl Verdict {
     /// `said` is the end of stderr.
     pub fn of(end: &End, said: &str) -> Self {
@@ -110,14 +95,16 @@ impl Verdict {
     pub fn settlement(&self, on_success: OnSuccess) -> Option<Settlement> {
         match self {
             Self::Done => Some(match on_success {
-                OnSuccess::Complete => Settlement::Complete { close: false },
-                OnSuccess::Close => Settlement::Complete { close: true },
-                OnSuccess::Keep => Settlement::Release,
+                OnSuccess::Complete => complete(false),
+                OnSuccess::Close => complete(true),
+                OnSuccess::Keep => release(),
             }),
             Self::Failed { kind, message, retryable } => {
-                Some(Settlement::Fail { kind: kind.clone(), message: message.clone(), retryable: *retryable })
+                let (kind, message, retryable) = (kind.clone(), message.clone(), *retryable);
+                let error = FailureRequest { kind, message, retryable, ..FailureRequest::default() };
+                Some(Settlement::Fail(FailRequest { error, ..FailRequest::default() }))
             }
-            Self::Untried(_) => Some(Settlement::Release),
+            Self::Untried(_) => Some(release()),
             Self::Lost(_) => None,
         }
     }
@@ -133,6 +120,14 @@ impl Verdict {
             Self::Untried(reason) | Self::Lost(reason) => reason.clone(),
         }
     }
+}
+
+fn complete(close: bool) -> Settlement {
+    Settlement::Complete(CompleteRequest { close, ..CompleteRequest::default() })
+}
+
+fn release() -> Settlement {
+    Settlement::Release(ReleaseRequest::default())
 }
 
 /// The signal that stopped the command, or the command of a shell which exited with 128 and its number.
@@ -178,10 +173,7 @@ mod tests {
             let untried = Verdict::Untried(format!("its command was stopped by {name}"));
             for end in [End::Exited(ExitStatus::from_raw(number)), exited(128 + number)] {
                 assert_eq!(Verdict::of(&end, "no host"), untried, "{end:?}");
-                assert_eq!(
-                    Verdict::of(&end, "no host").settlement(OnSuccess::Close),
-                    Some(Settlement::Release)
-                );
+                assert_eq!(Verdict::of(&end, "no host").settlement(OnSuccess::Close), Some(release()));
             }
         }
         for code in [128, 134, 137, 139, 142] {
@@ -205,14 +197,18 @@ mod tests {
     #[test]
     fn what_is_done_with_the_lease_follows_from_the_verdict_and_the_flag() {
         let done = |on_success| Verdict::Done.settlement(on_success);
-        assert_eq!(done(OnSuccess::Complete), Some(Settlement::Complete { close: false }));
-        assert_eq!(done(OnSuccess::Close), Some(Settlement::Complete { close: true }));
-        assert_eq!(done(OnSuccess::Keep), Some(Settlement::Release));
+        assert_eq!(done(OnSuccess::Complete), Some(complete(false)));
+        assert_eq!(done(OnSuccess::Close), Some(complete(true)));
+        assert_eq!(done(OnSuccess::Keep), Some(release()));
         let keep = OnSuccess::Keep;
-        let expected =
-            Settlement::Fail { kind: "exit 3".to_owned(), message: "no".to_owned(), retryable: false };
+        let error = FailureRequest {
+            kind: "exit 3".to_owned(),
+            message: "no".to_owned(),
+            ..FailureRequest::default()
+        };
+        let expected = Settlement::Fail(FailRequest { error, ..FailRequest::default() });
         assert_eq!(failed("exit 3", "no", false).settlement(keep), Some(expected));
-        assert_eq!(Verdict::Untried(String::new()).settlement(keep), Some(Settlement::Release));
+        assert_eq!(Verdict::Untried(String::new()).settlement(keep), Some(release()));
         assert_eq!(Verdict::Lost(String::new()).settlement(keep), None);
     }
 

@@ -7,17 +7,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use warden_api::lease::ClaimedItem;
 use warden_api::word::ItemState;
+use warden_client::{Backoff, Error as ClientError, HeldLease, Leases, Settlement};
 
 use super::events::EventSender;
-use super::keeper::HeldLease;
-use super::leases::{Backoff, LeaseClient, LeaseError};
 use super::process::{CommandLine, Output};
 use super::report::Ending;
-use super::verdict::{OnSuccess, Settlement, Verdict};
+use super::verdict::{OnSuccess, Verdict};
+use crate::cli::daemon::wording::worded;
 
 /// The work for each item.
 pub struct Work {
-    pub leases: Arc<LeaseClient>,
+    pub leases: Arc<Leases>,
     pub line: CommandLine,
     /// Whether the command takes several items at once, as lines of JSON.
     pub in_batches: bool,
@@ -51,17 +51,18 @@ fn key(lease: &ClaimedItem) -> (String, String) {
 }
 
 /// The payload of a leased item, or the verdict without one.
-pub async fn payload(leases: &LeaseClient, held: &HeldLease) -> Result<Bytes, Verdict> {
+pub async fn payload(leases: &Leases, held: &HeldLease) -> Result<Bytes, Verdict> {
     let (clock, mut backoff) = (leases.clock(), Backoff::new());
     loop {
         match leases.payload(&held.lease).await {
             Ok(payload) => return Ok(payload),
-            Err(LeaseError::Lost(reason)) => return Err(Verdict::Lost(reason)),
-            Err(LeaseError::Client(error)) if error.is_transient() && clock.now() < held.expires() => {
+            Err(ClientError::Lost(reason)) => return Err(Verdict::Lost(reason)),
+            Err(error) if error.is_transient() && clock.now() < held.expires() => {
                 clock.sleep_until(clock.now().after(backoff.wait(error.retry_after()))).await;
             }
-            Err(LeaseError::Client(error)) => {
-                return Err(Verdict::Untried(format!("its payload cannot be fetched: {error}")));
+            Err(error) => {
+                let reason = format!("its payload cannot be fetched: {}", worded(&error));
+                return Err(Verdict::Untried(reason));
             }
         }
     }
@@ -73,7 +74,7 @@ pub async fn settle(work: &Work, held: &HeldLease, verdict: &Verdict) -> (Ending
         return (Ending::Lost, verdict.reason());
     };
     // Recorded before, as the item can be claimed as soon as the lease is settled.
-    let moves_on = settlement == Settlement::Complete { close: false };
+    let moves_on = matches!(&settlement, Settlement::Complete(request) if !request.close);
     if moves_on {
         work.advanced.items().insert(key(&held.lease));
     }
@@ -91,12 +92,12 @@ pub async fn settle(work: &Work, held: &HeldLease, verdict: &Verdict) -> (Ending
             (ending, verdict.reason())
         }
         // The command, or the pipeline that it triggered, may have closed the item.
-        Err(LeaseError::Lost(_)) if *verdict == Verdict::Done && work.leases.is_closed(&held.lease).await => {
+        Err(ClientError::Lost(_))
+            if *verdict == Verdict::Done && work.leases.is_closed(&held.lease).await =>
+        {
             (Ending::Done, String::new())
         }
-        Err(LeaseError::Lost(reason)) => (Ending::Lost, reason),
-        Err(LeaseError::Client(error)) => {
-            (Ending::Lost, format!("the result could not be reported: {error}"))
-        }
+        Err(ClientError::Lost(reason)) => (Ending::Lost, reason),
+        Err(error) => (Ending::Lost, format!("the result could not be reported: {}", worded(&error))),
     }
 }

@@ -37,7 +37,7 @@ pub struct Wanted<'a> {
     /// States in which no item can be claimed match nothing.
     pub states: &'a [ItemState],
     /// `None` matches any step.
-    pub step: Option<&'a str>,
+    pub step: Option<&'a (dyn Fn(&str) -> bool + Sync)>,
 }
 
 impl Wanted<'_> {
@@ -53,9 +53,9 @@ impl Wanted<'_> {
             (false, false, true) => (Timestamp::MIN, in_time),
             _ => return None,
         };
-        let is_at = |wanted: &str| match &shelf.at {
+        let is_at = |admits: &(dyn Fn(&str) -> bool + Sync)| match &shelf.at {
             At::NoStep => false,
-            At::Step(step) => step.as_str() == wanted,
+            At::Step(step) => admits(step.as_str()),
             At::OtherStep => true,
         };
         (self.step.is_none_or(is_at) && (self.admits)(&shelf.workflow)).then_some(range)

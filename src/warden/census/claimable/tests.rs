@@ -40,7 +40,9 @@ fn numbers(places: Vec<Place>) -> Vec<u64> {
 }
 
 fn reserve(claimable: &mut Claimable, states: &[ItemState], step: Option<&str>, limit: usize) -> Vec<u64> {
-    let wanted = Wanted { admits: &|name| name != "secret", states, step };
+    let at_step = |name: &str| step == Some(name);
+    let at_step: Option<&(dyn Fn(&str) -> bool + Sync)> = if step.is_some() { Some(&at_step) } else { None };
+    let wanted = Wanted { admits: &|name| name != "secret", states, step: at_step };
     assert!(claimable.free(at(1_000)));
     let candidates = claimable.first(&wanted, None, limit, at(1_000));
     numbers(claimable.reserve(&candidates, limit))

@@ -70,7 +70,12 @@ impl Scene {
 
     /// Starts it, with what it says in the file `notes`.
     pub fn start(&self, url: &str, flags: &str, script: &str) -> Running {
-        let mut command = self.recover(url, flags, script);
+        self.spawn(self.recover(url, flags, script))
+    }
+
+    /// Starts a command in the scene, with what it says in the file `notes`.
+    pub fn spawn(&self, mut command: Command) -> Running {
+        command.current_dir(self.0.path());
         let notes = std::fs::File::create(self.path("notes")).expect("a file");
         let child = command.stdout(Stdio::null()).stderr(notes).spawn().expect("the binary can be run");
         Running { child, notes: self.path("notes") }
@@ -95,6 +100,12 @@ impl Running {
     /// Waits until it has said this.
     pub async fn said(&self, words: &str) {
         eventually(words, || async { self.notes().contains(words).then_some(()) }).await;
+    }
+
+    /// Ends it like a power cut.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it can be waited for");
     }
 
     /// Waits for its end, and gives its exit code.

@@ -3,15 +3,15 @@
 use serde_json::json;
 use warden::model::item::{
     Course, DEPTH_MAX, ERRORS_KEPT, ItemPatch, ItemRefusal, LABELS_MAX, Merge, PROGRESS_SIZE_MAX,
-    ProgressChange,
+    ProgressChange, ProgressOf, ProgressValue, StepRefusal,
 };
 use warden::model::{Item, ItemError};
 use warden::store::{Command, Creation, Outcome};
 
 use crate::store::engine::{Engine, on_every_engine};
 use crate::store::sample::{
-    IntoCommand, at, changed, close, create, created, creation, error, key, labels, object, patch, report,
-    step,
+    IntoCommand, at, changed, close, create, created, creation, error, key, labels, object, patch, policies,
+    report, step,
 };
 
 on_every_engine! {
@@ -20,6 +20,7 @@ on_every_engine! {
     a_patch_may_empty_labels_and_progress,
     a_patch_merges_progress_and_null_removes,
     a_patch_for_another_version_is_refused,
+    a_patch_of_the_progress_of_a_step_needs_the_step,
     labels_beyond_a_limit_refuse_the_whole_patch,
     progress_beyond_its_limit_refuses_the_whole_patch,
     progress_may_grow_to_its_limit_and_shrink_again,
@@ -112,6 +113,7 @@ async fn a_patch_for_another_version_is_refused(engine: Engine) {
         key: key("a"),
         patch: ItemPatch { deadline: Some(at(90_000).into()), ..ItemPatch::default() },
         if_version: Some(version),
+        policies: policies(0),
         now: at(5),
     };
     for version in [0, 2] {
@@ -120,6 +122,21 @@ async fn a_patch_for_another_version_is_refused(engine: Engine) {
     assert_eq!(engine.item("a").await, Some(before));
     assert_eq!(changed(engine.one(conditional(1)).await).version, 2);
     assert_eq!(engine.one(conditional(1)).await, Outcome::VersionMismatch(2));
+}
+
+async fn a_patch_of_the_progress_of_a_step_needs_the_step(engine: Engine) {
+    let before = created(engine.one(create("a", "x")).await);
+    let of_step = |name: &str| {
+        let to = ProgressValue::Set(object(json!({"page": 1})));
+        let progress = Some(ProgressChange { of: ProgressOf::Step(step(name)), to });
+        patch("a", at(5), ItemPatch { progress, ..ItemPatch::default() })
+    };
+    let outcome = engine.one(of_step("upload")).await;
+    assert!(matches!(outcome, Outcome::StepRefused(StepRefusal::Unknown { .. })), "{outcome:?}");
+    assert_eq!(engine.item("a").await, Some(before));
+    let after = changed(engine.one(of_step("backup")).await);
+    assert_eq!(after.detail().step_progress[&step("backup")], object(json!({"page": 1})));
+    assert_eq!(engine.item("a").await, Some(after));
 }
 
 async fn labels_beyond_a_limit_refuse_the_whole_patch(engine: Engine) {

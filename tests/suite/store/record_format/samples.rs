@@ -8,10 +8,11 @@ use warden::model::item::{
 };
 use warden::model::step::{OnIgnorable, Step};
 use warden::model::{
-    ClockTime, CloseOutcome, Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo, Timestamp, Work,
+    ClockTime, CloseOutcome, Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo, Timestamp, TraceContext,
+    Work,
 };
 
-use crate::store::sample::{at, error, labels, object, step, workflow};
+use crate::store::sample::{at, error, labels, object, step, trace, workflow};
 
 /// Items in all shapes, by the names of their records in the fixture. Their number is not in the record.
 pub fn items() -> [(&'static str, Item); 5] {
@@ -36,6 +37,7 @@ pub fn items() -> [(&'static str, Item); 5] {
         version: 1,
         work: Work::default(),
         course: Course::default(),
+        trace: None,
         detail: None,
     };
     let full = Item {
@@ -157,6 +159,15 @@ pub fn course_items() -> [(&'static str, Item); 3] {
         ("not-before", of(waiting, &plain)),
         ("longest-course", of(longest, &leased)),
     ]
+}
+
+/// Items that belong to a trace.
+pub fn traced_items() -> [(&'static str, Item); 2] {
+    let [(_, plain), ..] = items();
+    let [.., (_, longest)] = course_items();
+    let of = |trace: TraceContext, item: &Item| Item { trace: Some(Box::new(trace)), ..item.clone() };
+    let alone = TraceContext { state: None, ..trace() };
+    [("traced", of(alone, &plain)), ("traced-course", of(trace(), &longest))]
 }
 
 /// A detail with all that steps can leave behind.

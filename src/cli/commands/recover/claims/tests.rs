@@ -2,8 +2,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cli::commands::sample::lease_document as document;
-use crate::cli::commands::worker::fake_daemon::{FakeDaemon, Reply, START, TTL};
-use crate::model::Clock as _;
+use crate::cli::commands::worker::fake_daemon::{FakeDaemon, Reply, START, TTL, claim as claim_request};
+use warden_client::Clock as _;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -14,7 +14,7 @@ fn leases(ids: &[&str], next_cursor: Value) -> Reply {
 
 async fn claims(replies: impl IntoIterator<Item = Reply>) -> (FakeDaemon, Claims) {
     let daemon = FakeDaemon::answering(replies).await;
-    let claims = Claims::at(daemon.leases.clone(), PATIENCE);
+    let claims = Claims::at(daemon.leases.clone(), claim_request(), PATIENCE);
     (daemon, claims)
 }
 

@@ -12,7 +12,7 @@ use super::*;
 use crate::cli::commands::sample::{lease, lease_document as document};
 use crate::cli::commands::worker::events::{Event, EventReceiver};
 use crate::cli::commands::worker::fake_daemon::{FakeDaemon, Reply, START, TTL};
-use crate::model::Clock as _;
+use warden_client::Clock as _;
 
 fn item(state: &str) -> Reply {
     let mut document = document("uploads", "a")["item"].clone();

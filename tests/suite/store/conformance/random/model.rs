@@ -370,6 +370,7 @@ impl Model {
                 deadline_max: creation.deadline_max,
                 ..Course::default()
             },
+            trace: creation.trace.clone(),
             detail: None,
         };
         if let Some(digest) = creation.idempotency_key {
@@ -406,6 +407,7 @@ impl Model {
                     version: 1,
                     work: Work::default(),
                     course: Course::default(),
+                    trace: None,
                     detail: None,
                 };
                 self.entries.insert(key.clone(), Entry { item: tombstone, payload: None });

@@ -21,7 +21,7 @@ use warden::store::{Claim, Command, Creation, Document, DocumentId, StepReport};
 use super::model::Model;
 use crate::store::sample::{
     anchor, delivery, error, incident, incident_id, info, key_in, labels, object, payload, policies,
-    progress, replay, replay_chunk, replay_id, silence, step, workflow,
+    progress, replay, replay_chunk, replay_id, silence, step, trace, workflow,
 };
 
 /// A thing that happens.
@@ -177,6 +177,7 @@ impl Action {
                     steps: None,
                     progress: Map::new(),
                     not_before: (size % 3 == 1).then(|| later(10)),
+                    trace: (size % 4 == 1).then(|| Box::new(trace())),
                     deadline_max: label.then(|| due(*deadline)),
                     info: info(if *json { "application/json" } else { "text/plain" }, &payload),
                     payload,
@@ -202,6 +203,7 @@ impl Action {
                     progress: progress.clone().map(merge).map(ProgressChange::merge),
                 },
                 if_version: *if_version,
+                policies: policies(0),
                 now,
             },
             Self::Report { key: name, id, fatal, data } => {
