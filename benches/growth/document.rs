@@ -58,8 +58,9 @@ fn render(machine: &Machine, settings: &Settings, sizes: &[Size], churned: &Chur
          cache. Creates and closes are medians of {} rounds of {:?} with {CONNECTIONS} connections in a \
          closed loop; items created in a round are closed after it. A list is the first page of fifty, \
          requested by one client. Claims are of one item at a time, by {CLAIMANTS} claimants; the first ones \
-         are made by one, right after the start. Memory is resident memory. Payloads are small compared with the rest of an item (name, record, timer), so the \
-         ratio of disk to payloads says less here than below.",
+         are made by one, right after the start. Memory is resident memory. Payloads are small compared with \
+         the rest of an item (name, record, timer), so the ratio of disk to payloads says less here than \
+         below.",
         settings.rounds, settings.round
     );
     page.push_str(&wrapped(&conditions, ""));

@@ -81,8 +81,8 @@ impl Size {
         println!("  creates {:>9.0}/s", self.creates_per_second);
         println!("  closes  {:>9.0}/s", self.closes_per_second);
         println!(
-            "  claims of open items {:>6.0}/s, the first in {:.2} ms; of overdue ones {:>6.0}/s, the first in \
-             {:.2} ms",
+            "  claims of open items {:>6.0}/s, the first in {:.2} ms; of overdue ones {:>6.0}/s, the first \
+             in {:.2} ms",
             self.open_claims_per_second,
             self.first_open.as_secs_f64() * 1e3,
             self.overdue_claims_per_second,

@@ -21,9 +21,9 @@ pub struct Claims {
     pub p99: Duration,
 }
 
-/// Has claimants ask for items in this state for a while, each for the next ones when the last ones are there,
-/// until the while is over, each has its share of `most` items, or there are no more. They are given back by
-/// nobody.
+/// Has claimants ask for items in this state for a while, each for the next ones when the last ones are
+/// there, until the while is over, each has its share of `most` items, or there are no more. They are given
+/// back by nobody.
 pub async fn claim(
     address: SocketAddr,
     state: &str,
