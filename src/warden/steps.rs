@@ -1,7 +1,7 @@
 //! What has happened at the steps of each workflow since the start.
 //!
-//! Clients may create as many steps as they like: a workflow has counts for its first [`STEPS_MAX`] steps, and
-//! everything at other ones is counted together.
+//! Clients may create as many steps as they like: a workflow has counts for its first [`STEPS_MAX`] steps,
+//! and everything at other ones is counted together.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};

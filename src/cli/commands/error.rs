@@ -61,6 +61,9 @@ pub enum CliError {
     /// A person chose to stop after the canary.
     #[error("stopped after the canary")]
     Declined,
+    /// A person was asked before many items are changed, and did not agree.
+    #[error("nothing was changed")]
+    Unconfirmed,
     /// The command for recovering items cannot be run.
     #[error("cannot run {}: {error}", program.display())]
     Command { program: OsString, error: io::Error },
@@ -120,6 +123,7 @@ impl CliError {
             Self::LinesRefused { .. }
             | Self::ItemsLeft { .. }
             | Self::Declined
+            | Self::Unconfirmed
             | Self::Unread
             | Self::NotDelivered(_)
             | Self::ReplayNotDone(_) => Exit::Refused,

@@ -2,6 +2,7 @@
 
 mod archive;
 pub mod args;
+mod cancel;
 mod check;
 mod close;
 mod create;
@@ -10,6 +11,7 @@ mod deliveries;
 mod demo;
 mod error;
 mod export;
+mod extend;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod import;
@@ -26,6 +28,7 @@ mod replay;
 mod retry;
 #[cfg(test)]
 mod sample;
+mod selection;
 mod serve;
 mod show;
 mod silence;
@@ -53,6 +56,8 @@ pub enum Command {
     Show(show::Show),
     Payload(payload::Payload),
     Close(close::Close),
+    Extend(extend::Extend),
+    Cancel(cancel::Cancel),
     Work(work::Work),
     Progress(progress::Progress),
     Recover(recover::Recover),
@@ -84,6 +89,8 @@ impl Command {
             Self::Show(show) => block_on(show.run(console)),
             Self::Payload(payload) => block_on(payload.run(console)),
             Self::Close(close) => block_on(close.run(console)),
+            Self::Extend(extend) => block_on(extend.run(console)),
+            Self::Cancel(cancel) => block_on(cancel.run(console)),
             Self::Work(work) => block_on(work.run(console)),
             Self::Progress(progress) => block_on(progress.run(console)),
             Self::Recover(recover) => block_on(recover.run(console)),

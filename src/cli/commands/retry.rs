@@ -5,72 +5,77 @@ use std::time::Duration;
 use clap::Args;
 use reqwest::Method;
 use warden_api::item::Retried;
+use warden_api::step::RetryRequest;
 use warden_api::word::ItemState;
-use warden_api::{Item, path};
+use warden_api::{Item, WallTime, path};
 use warden_client::{Client, Error as ClientError, Query};
 
-use super::args::{Filter, item_id, workflow};
+use super::args::{duration, instant, step};
+use super::close::print_count;
 use super::error::CliError;
+use super::selection::{Selected, Selection};
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
+use crate::cli::terminal::age::dated;
 use crate::cli::terminal::console::Console;
-use crate::cli::terminal::count::counted;
-use crate::model::{ItemId, WorkflowName};
-
-/// Attempts while the daemon is overloaded.
-const TRIES: u32 = 20;
-/// The longest wait between attempts, in seconds.
-const WAIT_MAX: u64 = 30;
+use crate::model::{ItemId, StepName, Timestamp, WorkflowName};
 
 /// Put failed items back at their step
 ///
-/// Their attempts are counted anew. Items that wait for their next attempt are retried now. Select one item,
-/// or several by flags; without --state, failed items.
+/// Their attempts are counted anew. Items that wait for their next attempt, or are interrupted, are retried
+/// now. Select one item, or several by flags; without --state, failed items.
 #[derive(Args)]
 pub struct Retry {
-    /// The workflow of the item
-    #[arg(value_parser = workflow, requires = "id")]
-    workflow: Option<WorkflowName>,
-    /// The id of the item within its workflow
-    #[arg(value_parser = item_id)]
-    id: Option<ItemId>,
     #[command(flatten)]
-    filter: Filter,
+    selection: Selection,
+    /// Go on from this step instead of the one that the item is at
+    #[arg(long, value_name = "STEP", value_parser = step)]
+    from: Option<StepName>,
+    /// Keep the items from being claimed for so long, such as 30m
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "at")]
+    after: Option<Duration>,
+    /// Keep the items from being claimed before this time, such as 2026-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    at: Option<Timestamp>,
     #[command(flatten)]
     connection: Connection,
 }
 
 impl Retry {
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
-        let query = self.filter.query()?;
         let client = self.connection.open()?;
-        match (self.workflow.zip(self.id), query.is_empty()) {
-            (Some((workflow, id)), true) => {
-                let format = self.connection.output;
+        let format = self.connection.output;
+        let document = RetryRequest {
+            from: self.from.as_ref().map(ToString::to_string),
+            after: self.after.map(|after| humantime::format_duration(after).to_string()),
+            at: self.at.map(|at| WallTime::read(at).to_string()),
+        };
+        match self.selection.selected("--workflow '*' selects all failed ones")? {
+            Selected::One(workflow, id) => {
                 let before = match format {
                     Format::Json => None,
                     Format::Table => previous(&client, &workflow, &id).await?,
                 };
                 let request = client.item_request(Method::POST, (&workflow, &id), "/retry", &Query::new())?;
-                let (text, item) = client.send(request).await?.document::<Item>().await?;
+                let (text, item) = client.send(request.json(&document)).await?.document::<Item>().await?;
                 match format {
                     Format::Json => console.document(&text)?,
                     Format::Table => {
-                        let result = describe(before.as_ref(), &item);
+                        let result = describe(before.as_ref(), &item, console.now);
                         console.line(format_args!("{workflow} {id} {result}"))?;
                     }
                 }
                 Ok(())
             }
-            (Some(_), false) => {
-                Err(CliError::Usage("give either an item or filter flags, not both".to_owned()))
+            Selected::All(query) => {
+                let read = |retried: Retried| (retried.retried, retried.next_cursor);
+                let (count, result) = self
+                    .selection
+                    .change_all(&client, path::ITEMS_RETRY, &query, Some(&document), read)
+                    .await;
+                print_count(count, result.is_ok(), "retried", "retried", format, console)?;
+                Ok(result?)
             }
-            (None, true) => Err(CliError::Usage(
-                "select items: WORKFLOW ID, or flags such as --workflow; --workflow '*' selects all failed \
-                ones"
-                    .to_owned(),
-            )),
-            (None, false) => retry_all(&client, &query, self.connection.output, console).await,
         }
     }
 }
@@ -91,72 +96,25 @@ async fn previous(
 }
 
 /// What the retry did, as far as the item before it is known.
-fn describe(before: Option<&Item>, item: &Item) -> String {
+fn describe(before: Option<&Item>, item: &Item, now: Timestamp) -> String {
     let state = &item.state;
+    let when = match item.retry_at {
+        Some(at) => format!(", and can be claimed {}", dated(at, now)),
+        None => String::new(),
+    };
+    let moved = |before: &Item| (before.step != item.step).then(|| item.step.as_deref().unwrap_or_default());
     match before {
-        None => format!("is {state}"),
-        Some(before) if before.state == ItemState::Failed => format!("had failed and is {state} again"),
+        None => format!("is {state}{when}"),
+        Some(before) if before.state == ItemState::Failed => format!("had failed and is {state} again{when}"),
         Some(before) if before.state == ItemState::Interrupted => {
-            format!("was interrupted and is {state} again")
+            format!("was interrupted and is {state} again{when}")
         }
-        Some(before) if before.retry_at.is_some() => {
+        Some(before) if let Some(step) = moved(before) => format!("goes on from the step {step}{when}"),
+        Some(before) if before.retry_at.is_some() && item.retry_at.is_none() => {
             "waited for its next attempt and is retried now".to_owned()
         }
+        Some(_) if item.retry_at.is_some() => format!("is {state}{when}"),
         Some(_) => format!("has not failed: it is {state} as before"),
-    }
-}
-
-/// Retries all selected items, batch by batch.
-async fn retry_all(
-    client: &Client,
-    query: &Query,
-    format: Format,
-    console: &mut Console<'_>,
-) -> Result<(), CliError> {
-    let mut retried = 0;
-    let mut cursor = None;
-    let result = loop {
-        let mut query = query.clone();
-        query.extend(cursor.map(|cursor| ("cursor", cursor)));
-        match retry_batch(client, &query).await {
-            Ok(batch) => {
-                retried += batch.retried;
-                cursor = batch.next_cursor;
-                if cursor.is_none() {
-                    break Ok(());
-                }
-            }
-            Err(error) => break Err(error),
-        }
-    };
-    // Without any retried item the error suffices.
-    if result.is_ok() || retried > 0 {
-        match format {
-            Format::Json => writeln!(console.out, "{{\"retried\":{retried}}}")?,
-            Format::Table => {
-                writeln!(console.out, "retried {}", counted(retried, "item"))?;
-            }
-        }
-    }
-    Ok(result?)
-}
-
-/// Retries while the daemon is overloaded, which is safe: items that were retried are no longer failed.
-async fn retry_batch(client: &Client, query: &Query) -> Result<Retried, ClientError> {
-    let mut tries_left = TRIES;
-    loop {
-        tries_left -= 1;
-        let request = client.request(Method::POST, path::ITEMS_RETRY, query)?;
-        let answered = async { client.send(request).await?.document::<Retried>().await };
-        match answered.await {
-            Ok((_, batch)) => return Ok(batch),
-            Err(error) => match error.overload_delay() {
-                Some(wait) if tries_left > 0 => {
-                    tokio::time::sleep(Duration::from_secs(wait.min(WAIT_MAX))).await;
-                }
-                _ => return Err(error),
-            },
-        }
     }
 }
 
@@ -165,7 +123,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cli::commands::sample::item;
+    use crate::cli::commands::sample::{item, now};
 
     #[test]
     fn a_retry_says_what_it_changed() {
@@ -179,7 +137,7 @@ mod tests {
             ),
             (Some(json!({"state": "open", "retry_at": null})), "has not failed: it is open as before"),
         ] {
-            assert_eq!(describe(before.map(item).as_ref(), &open), text);
+            assert_eq!(describe(before.map(item).as_ref(), &open, now()), text);
         }
     }
 }

@@ -51,6 +51,11 @@ impl Console<'_> {
     }
 }
 
+/// Anything else counts as no.
+pub fn is_yes(answer: &str) -> bool {
+    ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
+}
+
 /// Escapes the control characters in JSON that a terminal could interpret. JSON requires that only of some.
 pub fn plain_json(text: &str) -> Cow<'_, str> {
     // Outside of strings only these occur, and in strings JSON escapes them.
@@ -87,6 +92,12 @@ impl<W: Write> Write for IgnoringErrors<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_yes_is_yes() {
+        assert!(is_yes("y\n") && is_yes(" Yes \n"));
+        assert!(!is_yes("") && !is_yes("\n") && !is_yes("no") && !is_yes("yeah"));
+    }
 
     #[test]
     fn a_document_says_the_same_without_what_steers_a_terminal() {

@@ -48,7 +48,8 @@ const REQUESTS: [&str; 19] = [
 
 const STATES: [ItemState; 5] =
     [ItemState::Open, ItemState::Overdue, ItemState::Interrupted, ItemState::Failed, ItemState::Closed];
-/// What happens often in a story, by its number: leases run out, attempts fail, steps are interrupted, anything.
+/// What happens often in a story, by its number: leases run out, attempts fail, steps are interrupted, or
+/// anything.
 const OFTEN: [&[&str]; 4] = [
     &["claim", "time passes"],
     &["claim", "claim", "fail: retryable", "time passes"],

@@ -120,11 +120,6 @@ pub fn judge_canary(first: Counts, rest: Option<u64>, is_interactive: bool) -> C
     }
 }
 
-/// Anything else counts as no.
-pub fn is_yes(answer: &str) -> bool {
-    ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -229,12 +224,6 @@ mod tests {
             matches!(judge_canary(counts, Some(0), true), CanaryDecision::Stop(_)),
             "there is nothing to ask about"
         );
-    }
-
-    #[test]
-    fn only_yes_is_yes() {
-        assert!(is_yes("y\n") && is_yes(" Yes \n"));
-        assert!(!is_yes("") && !is_yes("\n") && !is_yes("no") && !is_yes("yeah"));
     }
 
     proptest! {

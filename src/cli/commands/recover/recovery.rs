@@ -11,7 +11,7 @@ use warden_api::lease::{ClaimRequest, ClaimedItem, ReleaseRequest};
 use warden_client::Settlement;
 
 use super::claims::{ClaimOutcome, Claims};
-use super::pace::{Allowance, CanaryDecision, Pace, is_yes, judge_canary};
+use super::pace::{Allowance, CanaryDecision, Pace, judge_canary};
 use super::summary::Summary;
 use crate::cli::commands::error::CliError;
 use crate::cli::commands::worker::attempt::Attempt;
@@ -19,6 +19,7 @@ use crate::cli::commands::worker::events::EventSender;
 use crate::cli::commands::worker::process::{StopLevel, raise};
 use crate::cli::commands::worker::report::Report;
 use crate::cli::commands::worker::work::Work;
+use crate::cli::terminal::console::is_yes;
 use crate::cli::terminal::signals::Signals;
 use crate::model::Timestamp;
 
