@@ -58,6 +58,9 @@ fn is_parent(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::option;
+    use proptest::prelude::*;
+
     use super::*;
 
     const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -82,6 +85,20 @@ mod tests {
             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-0é",
         ] {
             assert_eq!(TraceContext::read(text, Some("a=b")), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_read_is_short_and_read_again_as_it_is(
+            parent in "(00|01|cc)-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}(-\\PC{0,4})?|\\PC{0,300}",
+            state in option::of("\\PC{0,600}"),
+        ) {
+            if let Some(trace) = TraceContext::read(&parent, state.as_deref()) {
+                prop_assert!(trace.parent.len() <= PARENT_MAX);
+                prop_assert!(trace.state.as_ref().is_none_or(|state| (1..=STATE_MAX).contains(&state.len())));
+                prop_assert_eq!(TraceContext::read(&trace.parent, trace.state.as_deref()), Some(trace));
+            }
         }
     }
 

@@ -150,7 +150,7 @@ pub fn method(method: &Method) -> HttpMethod {
 
 /// The description of a route's operation. The schemas that it refers to are added to the components.
 pub fn of(route: Route, components: &mut Components) -> Operation {
-    let refused = refusals::responses(&route);
+    let refused = refusals::responses(&route, components);
     let Route { path, operation: Declared { exposure, parameters, .. }, description, .. } = route;
     let (summary, rest) = description.about.split_once("\n\n").unwrap_or((description.about, ""));
     let parameters = parameters.iter().copied().flatten().copied().map(parameter);

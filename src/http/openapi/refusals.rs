@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::Method;
 use utoipa::openapi::example::{Example, ExampleBuilder};
+use utoipa::openapi::schema::Components;
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use warden_api::problem::TYPE_PREFIX;
 use warden_api::{Problem, ProblemDocument};
@@ -63,13 +64,20 @@ fn problems(route: &Route) -> BTreeSet<Problem> {
     own.chain(ANY).chain(of_exposure).chain(of_method).chain(of_body).copied().collect()
 }
 
-/// The responses by status.
-pub fn responses(route: &Route) -> Vec<(u16, Response)> {
+/// The responses by status, as references: many operations have the same ones. Those are added to the
+/// components, under the names of their problems.
+pub fn responses(route: &Route, components: &mut Components) -> Vec<(u16, RefOr<Response>)> {
     let mut by_status: BTreeMap<u16, Vec<Problem>> = BTreeMap::new();
     for problem in problems(route) {
         by_status.entry(problem.status()).or_default().push(problem);
     }
-    by_status.into_iter().map(|(status, problems)| (status, response(&problems))).collect()
+    let shared = |(status, problems): (u16, Vec<Problem>)| {
+        let name = problems.iter().map(|problem| problem.slug()).collect::<Vec<_>>().join(".");
+        let place = Ref::new(format!("#/components/responses/{name}"));
+        components.responses.entry(name).or_insert_with(|| RefOr::T(response(&problems)));
+        (status, RefOr::Ref(place))
+    };
+    by_status.into_iter().map(shared).collect()
 }
 
 fn response(problems: &[Problem]) -> Response {

@@ -155,10 +155,22 @@ fn check_instants(past: &mut Past, moment: Moment) -> Result<(), WardenError> {
     if let Some((name, at)) = instants(past).find(|(_, at)| **at > now.after(AHEAD_MAX)) {
         return Err(invalid(format!("{name} is {at}, which is in the future by this machine's clock")));
     }
-    if let Some(at) = past.retry_at.filter(|at| *at > now.after(DEADLINE_MAX)) {
-        return Err(invalid(format!("retry_at is {at}; the latest is ten years from now")));
+    if let Some((name, at)) = instants_ahead(past, moment).find(|(_, at)| *at > now.after(DEADLINE_MAX)) {
+        return Err(invalid(format!("{name} is {at}; the latest is ten years from now")));
     }
     check_order(past, now)
+}
+
+/// The instants of the wall clock at which something is still to happen, with their names.
+fn instants_ahead(past: &Past, moment: Moment) -> impl Iterator<Item = (&'static str, Timestamp)> {
+    let PastCourse { course, repetitions, .. } = &past.course;
+    let single = [
+        ("retry_at", past.retry_at),
+        ("interrupted_until", course.interruption.and_then(|interruption| interruption.until)),
+        ("deadline_max", course.deadline_max.map(|deadline| moment.shown(deadline))),
+    ];
+    let due = repetitions.iter().map(|repetition| ("the due of a repetition", repetition.due));
+    single.into_iter().chain(due).filter_map(|(name, at)| Some((name, at?)))
 }
 
 /// Converts all instants from the wall clock to the steady clock.

@@ -222,6 +222,7 @@ async fn a_past_that_cannot_be_is_refused() {
         let one = |number| with(failed()["errors"][0].clone(), json!({"id": format!("err_{number}")}));
         json!({"errors": (0..count).map(one).collect::<Vec<_>>()})
     };
+    let course = |course: Value| json!({ "course": course });
     let deep = (0..70).fold(json!(1), |inner, _| json!([inner]));
     for (line, members, reason) in [
         (failed(), json!({"state": null}), "must have a state"),
@@ -238,6 +239,15 @@ async fn a_past_that_cannot_be_is_refused() {
         (failed(), json!({"created_at": "2026-01-01T00:01:01Z"}), "in the future"),
         (failed(), json!({"failed_at": "2025-12-31T18:00:00Z"}), "before created_at"),
         (failed(), json!({"retry_at": "2099-01-01T00:00:00Z"}), "ten years"),
+        (failed(), course(json!({"deadline_max": "2099-01-01T00:00:00Z"})), "deadline_max is 2099"),
+        (failed(), course(json!({"repetitions": [{"runs": 1, "due": "2099-01-01T00:00:00Z"}]})), "due of"),
+        (
+            failed(),
+            course(
+                json!({"interrupted_at": "2025-12-31T22:00:00Z", "interrupted_until": "2099-01-01T00:00:00Z"}),
+            ),
+            "interrupted_until is 2099",
+        ),
         (failed(), json!({"steps": [{"name": "", "status": "done", "at": "2025-12-31T21:00:00Z"}]}), "step"),
         (failed(), json!({"steps": [{"name": "a", "status": "lost", "at": "2025-12-31T21:00:00Z"}]}), "lost"),
         (failed(), json!({"progress": {"x": "y".repeat(33_000)}}), "32768"),

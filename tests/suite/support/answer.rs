@@ -78,7 +78,7 @@ impl Contract {
         CONTRACT
             .get_or_init(|| async {
                 let response = client().get(url).send().await.expect("an answer");
-                Self(response.json().await.expect("an OpenAPI document"))
+                Self(whole_responses(response.json().await.expect("an OpenAPI document")))
             })
             .await
     }
@@ -139,6 +139,22 @@ impl Contract {
         let method = if method == Method::HEAD { "get".to_owned() } else { method.as_str().to_lowercase() };
         methods.get(method)
     }
+}
+
+/// The description with every response in its operation, instead of a reference to one of the components.
+pub fn whole_responses(mut description: Value) -> Value {
+    let shared = description["components"]["responses"].clone();
+    let paths = description["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
+    let operations = paths.filter_map(Value::as_object_mut).flat_map(|path| path.values_mut());
+    let responses = operations.filter_map(|operation| operation["responses"].as_object_mut());
+    for response in responses.flat_map(|responses| responses.values_mut()) {
+        let place = response["$ref"].as_str().and_then(|place| place.rsplit_once('/'));
+        if let Some(whole) = place.map(|(_, name)| shared[name].clone()) {
+            assert!(whole.is_object(), "{response} leads nowhere");
+            *response = whole;
+        }
+    }
+    description
 }
 
 fn matches(template: &str, path: &str) -> bool {

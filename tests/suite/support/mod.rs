@@ -16,7 +16,7 @@ pub mod redaction;
 mod schema;
 pub mod wire;
 
-pub use answer::{Answer, ask};
+pub use answer::{Answer, ask, whole_responses};
 pub use client::client;
 pub use daemon::TestDaemon;
 pub use patience::{PATIENCE, eventually, within_patience};

@@ -8,6 +8,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use crate::support::whole_responses;
+
 /// Which way a value goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -19,6 +21,8 @@ enum Way {
 
 /// What would break, each in a line that begins with its place.
 pub fn breakages(earlier: &Value, later: &Value) -> Vec<String> {
+    let [earlier, later] = [earlier, later].map(|document| whole_responses(document.clone()));
+    let (earlier, later) = (&earlier, &later);
     let mut comparison = Comparison { earlier, later, compared: BTreeSet::new(), found: Vec::new() };
     comparison.paths();
     comparison.found
