@@ -19,9 +19,9 @@ use crate::cli::terminal::console::Console;
 #[derive(Args)]
 pub struct Cancel {
     #[command(flatten)]
-    selection: Selection,
-    #[command(flatten)]
     consent: Consent,
+    #[command(flatten)]
+    selection: Selection,
     #[command(flatten)]
     connection: Connection,
 }

@@ -23,14 +23,14 @@ use crate::model::{ItemId, WorkflowName};
 /// are not closed.
 #[derive(Args)]
 pub struct Close {
-    #[command(flatten)]
-    selection: Selection,
     /// How the items ended
     #[arg(long, default_value = "success",
         value_parser = PossibleValuesParser::new(CloseOutcome::WORDS))]
     outcome: String,
     #[command(flatten)]
     consent: Consent,
+    #[command(flatten)]
+    selection: Selection,
     #[command(flatten)]
     connection: Connection,
 }

@@ -21,13 +21,13 @@ use crate::cli::terminal::console::Console;
 /// flags; without --state, all that are not closed.
 #[derive(Args)]
 pub struct Extend {
-    #[command(flatten)]
-    selection: Selection,
     /// The new deadline: a duration from now, such as 2h, or an instant such as 2026-01-31T12:00:00Z
     #[arg(long, value_name = "DEADLINE", value_parser = deadline)]
     deadline: String,
     #[command(flatten)]
     consent: Consent,
+    #[command(flatten)]
+    selection: Selection,
     #[command(flatten)]
     connection: Connection,
 }

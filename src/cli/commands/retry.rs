@@ -26,8 +26,6 @@ use crate::model::{ItemId, StepName, Timestamp, WorkflowName};
 /// now. Select one item, or several by flags; without --state, failed items.
 #[derive(Args)]
 pub struct Retry {
-    #[command(flatten)]
-    selection: Selection,
     /// Go on from this step instead of the one that the item is at
     #[arg(long, value_name = "STEP", value_parser = step)]
     from: Option<StepName>,
@@ -37,6 +35,8 @@ pub struct Retry {
     /// Keep the items from being claimed before this time, such as 2026-01-31T12:00:00Z
     #[arg(long, value_name = "TIME", value_parser = instant)]
     at: Option<Timestamp>,
+    #[command(flatten)]
+    selection: Selection,
     #[command(flatten)]
     connection: Connection,
 }

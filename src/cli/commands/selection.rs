@@ -31,11 +31,11 @@ pub struct Selection {
     /// The id of the item within its workflow
     #[arg(value_parser = item_id)]
     id: Option<ItemId>,
+    /// The most items to change in a period, such as 50/s or 100/m
+    #[arg(long, value_name = "RATE")]
+    rate: Option<Rate>,
     #[command(flatten)]
     filter: Filter,
-    /// The most items to change in a period, such as 50/s or 100/m
-    #[arg(long, value_name = "RATE", help_heading = "Which items")]
-    rate: Option<Rate>,
 }
 
 /// Whether to go on with all items that match.

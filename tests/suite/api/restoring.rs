@@ -243,9 +243,10 @@ async fn a_past_that_cannot_be_is_refused() {
         (failed(), course(json!({"repetitions": [{"runs": 1, "due": "2099-01-01T00:00:00Z"}]})), "due of"),
         (
             failed(),
-            course(
-                json!({"interrupted_at": "2025-12-31T22:00:00Z", "interrupted_until": "2099-01-01T00:00:00Z"}),
-            ),
+            course(json!({
+                "interrupted_at": "2025-12-31T22:00:00Z",
+                "interrupted_until": "2099-01-01T00:00:00Z"
+            })),
             "interrupted_until is 2099",
         ),
         (failed(), json!({"steps": [{"name": "", "status": "done", "at": "2025-12-31T21:00:00Z"}]}), "step"),
