@@ -89,7 +89,7 @@ async fn a_request_is_in_flight_until_its_answer_is_taken() {
 
 #[tokio::test]
 async fn answers_beyond_answers_max_are_refused_until_those_before_are_taken() {
-    let daemon = TestDaemon::builder().config("[limits]\nanswers_max = \"1MiB\"").start().await;
+    let daemon = TestDaemon::builder().config("[limits]\nanswers_max = \"1280KiB\"").start().await;
     fill_lists(&daemon).await;
     let mut unread = ask_for(&daemon, "/v1/items?limit=1000").await;
     unread.head().await;
