@@ -34,7 +34,11 @@ pub fn worker(
     tell: impl Fn(String) + Send + Sync + 'static,
 ) -> Worker {
     let stop = stop.clone();
-    jobs(client).on_close(move |_| std::future::ready(stop.cancel())).on_event(move |event| {
+    let through = move |_| {
+        stop.cancel();
+        std::future::ready(())
+    };
+    jobs(client).on_close(through).on_event(move |event| {
         if let Event::Ended(report) = event {
             let (step, ending) = (report.step.as_deref().unwrap_or_default(), report.ending.as_str());
             tell(format!("{} {step}: {ending} {}", report.id, report.message).trim_end().to_owned());
