@@ -10,6 +10,7 @@ mod alerts;
 mod api;
 mod cli;
 mod clock;
+mod coming_from;
 mod lifecycle;
 mod readme;
 mod recovery;

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{act, claim, item};
-use crate::support::TestDaemon;
+use crate::support::{TestDaemon, Wire, eventually};
 
 const ITEM: &str = "/v1/workflows/uploads/items/file-1";
 const SECOND: Duration = Duration::from_secs(1);
@@ -212,6 +212,33 @@ async fn an_item_of_which_too_many_leases_ran_out_has_failed_and_says_so() {
     );
     let incidents = daemon.open_incidents(1).await;
     assert_eq!(incidents[0]["kind"], "failed");
+}
+
+#[tokio::test]
+async fn a_step_whose_worker_died_before_the_answer_to_its_end_does_not_run_again() {
+    let steps = "[workflows.uploads]\nsteps = [\"a\", \"b\", \"c\"]";
+    let mut daemon = TestDaemon::builder().config(steps).on_sled().start().await;
+    daemon.create("uploads", "file-1", "?deadline=1h", "hello").await;
+    run(&daemon, "a", json!({})).await;
+    let lease = take(&daemon).await.unwrap();
+    assert_eq!(lease["item"]["step"], "b");
+    let mut worker = Wire::open(&daemon).await;
+    let id = lease["id"].as_str().unwrap();
+    let head = "host: warden\r\ncontent-type: application/json\r\ncontent-length: 2";
+    worker.send(format!("POST /v1/leases/{id}/complete HTTP/1.1\r\n{head}\r\n\r\n{{}}")).await;
+    // Its end is on disk, and nobody has read the answer.
+    eventually("the end of b", || async { (item(&daemon, "file-1").await["step"] == "c").then_some(()) })
+        .await;
+    worker.reset();
+    daemon.restart().await;
+    let repeated = act(&daemon, &lease, "complete", json!({})).await.json(200);
+    assert_eq!(repeated["step"], "c", "what may not have arrived can be repeated");
+    daemon.advance(60 * SECOND);
+    assert_eq!(run(&daemon, "c", json!({})).await["state"], "closed");
+    let closed = item(&daemon, "file-1").await;
+    let runs: Vec<&str> =
+        closed["steps"].as_array().unwrap().iter().map(|run| run["name"].as_str().unwrap()).collect();
+    assert_eq!((runs, take(&daemon).await), (vec!["a", "b", "c"], None));
 }
 
 #[tokio::test]

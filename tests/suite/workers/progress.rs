@@ -132,6 +132,40 @@ async fn a_step_that_takes_too_long_goes_on_from_its_checkpoint_without_a_retry(
 }
 
 #[tokio::test]
+async fn a_checkpoint_goes_on_at_its_longest_time_and_gives_back_what_is_saved_a_millisecond_later() {
+    let daemon = etl().await;
+    daemon.create("etl", "a", "", "x").await;
+    let log = Log::default();
+    let note = log.clone();
+    let clock = daemon.clock().clone();
+    let worker = worker(&daemon).max(2).step("extract", move |job| {
+        let (note, clock) = (note.clone(), clock.clone());
+        async move {
+            let saved = job.progress().get().await?.get("page").cloned();
+            note.note(format!("from {saved:?} with retries {:?}", job.item().step_retries));
+            if saved.is_some() {
+                return Ok(Done);
+            }
+            clock.advance(Duration::from_millis(1_000));
+            job.checkpoint(Duration::from_millis(1_000))?;
+            note.note(format!("on after {} ms", job.elapsed().as_millis()));
+            job.progress().assign(json!({"page": 50})).await?;
+            clock.advance(Duration::from_millis(1));
+            job.checkpoint(Duration::from_millis(1_000))?;
+            note.note("on after more");
+            Ok(Done)
+        }
+    });
+    work(worker).await;
+    let expected =
+        ["from None with retries Some(0)", "on after 1000 ms", "from Some(Number(50)) with retries Some(0)"];
+    assert_eq!(log.lines(), expected);
+    let item = item(&daemon, "a").await;
+    assert_eq!((&item["step"], &item["errors"]), (&json!("clean"), &json!([])));
+    assert_eq!(item["steps"][0]["progress"], json!({"page": 50}));
+}
+
+#[tokio::test]
 async fn the_next_run_of_a_step_finds_what_the_last_one_saved() {
     let daemon = etl().await;
     daemon.create("etl", "a", "?step=clean", "x").await;
