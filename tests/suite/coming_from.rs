@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use regex::Regex;
 use warden_client::{CancellationToken, Client};
 
-use crate::support::{DaemonProcess, process, within_patience};
+use crate::support::{DaemonProcess, eventually, process, within_patience};
 
 #[path = "../../clients/rust/examples/coming_from_program_executor.rs"]
 #[allow(dead_code, reason = "its main is for people")]
@@ -113,6 +113,15 @@ fn is_as_promised(promised: &str, output: &str) -> bool {
         && promised.iter().zip(output).all(|(wanted, said)| line(wanted).is_match(said))
 }
 
+/// Every error that the output names is in the log of the daemon.
+async fn errors_are_in_the_log(directory: &Path, output: &str) {
+    let log = DaemonProcess::log(directory);
+    for id in Regex::new("err_[0-9a-f]{32}").unwrap().find_iter(output) {
+        let id = id.as_str();
+        eventually(id, || async { fs::read_to_string(&log).unwrap().contains(id).then_some(()) }).await;
+    }
+}
+
 async fn does_what_it_says(page: Page) {
     let directory = tempfile::tempdir().unwrap();
     let mut daemon = None;
@@ -135,6 +144,7 @@ async fn does_what_it_says(page: Page) {
                     }
                     None => run_shell(directory.path(), daemon, text).await,
                 };
+                errors_are_in_the_log(directory.path(), &output).await;
                 match blocks.next_if(|(language, _)| *language == "text") {
                     Some((_, promised)) => {
                         compared += 1;
