@@ -1,17 +1,22 @@
 //! What has happened at the steps of each workflow since the start.
 //!
-//! Clients may create as many steps as they like: a workflow has counts for its first [`STEPS_MAX`] steps,
-//! and everything at other ones is counted together.
+//! Clients may create as many steps as they like. Those that a policy names are always counted; of others
+//! [`UNNAMED_MAX`] in all, and the first [`STEPS_MAX`] of a workflow. Everything else is counted together by
+//! workflow.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use warden_api::limit::STEPS_MAX;
 
+use super::Workflows;
 use crate::model::item::{StepEvent, StepEventKind, StepStatus};
 use crate::model::{StepName, WorkflowName};
 use crate::store::{Change, DocumentId, Observer};
+
+/// The most steps with counts that no policy names.
+const UNNAMED_MAX: usize = 1000;
 
 /// The upper bounds of the buckets of [`Durations`], in seconds.
 pub const DURATION_BOUNDS: [f64; 12] =
@@ -80,22 +85,67 @@ impl StepTally {
 /// The steps of a workflow by name; `None` stands for those that are counted together.
 pub type StepTallies = BTreeMap<Option<StepName>, StepTally>;
 
+#[derive(Debug)]
+pub struct StepCounts {
+    policies: Arc<Workflows>,
+    counts: Mutex<Counts>,
+}
+
 #[derive(Debug, Default)]
-pub struct StepCounts(Mutex<HashMap<WorkflowName, StepTallies>>);
+struct Counts {
+    workflows: HashMap<WorkflowName, StepTallies>,
+    /// How many of the steps no policy names.
+    unnamed: usize,
+}
 
 impl StepCounts {
-    fn lock(&self) -> MutexGuard<'_, HashMap<WorkflowName, StepTallies>> {
+    pub fn new(policies: Arc<Workflows>) -> Self {
+        Self { policies, counts: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counts> {
         // Counts are consistent even after a panic.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub fn of(&self, workflow: &str) -> StepTallies {
-        self.lock().get(workflow).cloned().unwrap_or_default()
+        self.lock().workflows.get(workflow).cloned().unwrap_or_default()
     }
 
     /// Of all workflows at whose steps something has happened.
     pub fn all(&self) -> Vec<(WorkflowName, StepTallies)> {
-        self.lock().iter().map(|(workflow, steps)| (workflow.clone(), steps.clone())).collect()
+        self.lock().workflows.iter().map(|(workflow, steps)| (workflow.clone(), steps.clone())).collect()
+    }
+
+    fn is_named(&self, workflow: &str, step: &StepName) -> bool {
+        self.policies.policy(workflow).steps.iter().any(|named| named.name == *step)
+    }
+
+    fn note(&self, workflow: &WorkflowName, event: &StepEvent) {
+        let StepEvent { step, kind } = event;
+        let mut counts = self.lock();
+        let Counts { workflows, unnamed } = &mut *counts;
+        if !workflows.contains_key(workflow) {
+            workflows.insert(workflow.clone(), StepTallies::new());
+        }
+        let Some(steps) = workflows.get_mut(workflow) else { return };
+        let step = Some(step.clone());
+        if let Some(tally) = steps.get_mut(&step) {
+            return tally.note(*kind);
+        }
+        let is_named = step.as_ref().is_some_and(|step| self.is_named(workflow, step));
+        let has_room = *unnamed < UNNAMED_MAX && steps.len() < STEPS_MAX;
+        if has_room && !is_named {
+            *unnamed += 1;
+        }
+        steps.entry(step.filter(|_| is_named || has_room)).or_default().note(*kind);
+    }
+
+    fn forget(&self, workflow: &WorkflowName) {
+        let mut counts = self.lock();
+        let steps = counts.workflows.remove(workflow).unwrap_or_default();
+        let unnamed = steps.keys().flatten().filter(|step| !self.is_named(workflow, step)).count();
+        counts.unnamed = counts.unnamed.saturating_sub(unnamed);
     }
 }
 
@@ -103,18 +153,8 @@ impl Observer for StepCounts {
     fn committed(&self, changes: &[Change]) {
         for change in changes {
             match change {
-                Change::Step { workflow, event: StepEvent { step, kind } } => {
-                    let mut workflows = self.lock();
-                    if !workflows.contains_key(workflow) {
-                        workflows.insert(workflow.clone(), StepTallies::new());
-                    }
-                    let Some(steps) = workflows.get_mut(workflow) else { continue };
-                    let step = Some(step.clone());
-                    let is_counted = steps.contains_key(&step)
-                        || steps.len() - usize::from(steps.contains_key(&None)) < STEPS_MAX;
-                    steps.entry(step.filter(|_| is_counted)).or_default().note(*kind);
-                }
-                Change::Removed(DocumentId::Workflow(workflow)) => drop(self.lock().remove(workflow)),
+                Change::Step { workflow, event } => self.note(workflow, event),
+                Change::Removed(DocumentId::Workflow(workflow)) => self.forget(workflow),
                 Change::Item { .. } | Change::Put(_) | Change::Removed(_) => {}
             }
         }
@@ -124,6 +164,15 @@ impl Observer for StepCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Policy, Step};
+
+    /// The counts of a workflow etl that names the step load.
+    fn counts() -> StepCounts {
+        let bare = || Policy::bare(Duration::ZERO, Duration::ZERO);
+        let etl = Policy { steps: vec![Step::named(StepName::new("load").unwrap())], ..bare() };
+        let configured = [(WorkflowName::new("etl").unwrap(), etl)].into();
+        StepCounts::new(Arc::new(Workflows::new(configured, bare(), true, 10)))
+    }
 
     fn feed(counts: &StepCounts, workflow: &str, step: &str, kind: StepEventKind) {
         let event = StepEvent { step: StepName::new(step).unwrap(), kind };
@@ -132,7 +181,7 @@ mod tests {
 
     #[test]
     fn every_event_is_counted_at_its_step() {
-        let counts = StepCounts::default();
+        let counts = counts();
         for kind in [
             StepEventKind::Entered,
             StepEventKind::Retried,
@@ -158,15 +207,30 @@ mod tests {
 
     #[test]
     fn steps_beyond_the_limit_are_counted_together() {
-        let counts = StepCounts::default();
+        let counts = counts();
         for _ in 0..2 {
             for number in 0..STEPS_MAX + 3 {
                 feed(&counts, "etl", &format!("step-{number}"), StepEventKind::Entered);
             }
         }
-        let steps = counts.of("etl");
-        assert_eq!(steps.len(), STEPS_MAX + 1);
+        feed(&counts, "etl", "load", StepEventKind::Entered);
+        let mut steps = counts.of("etl");
+        let load = steps.remove(&Some(StepName::new("load").unwrap())).expect("a named step has counts");
+        assert_eq!((load.entered, steps.len()), (1, STEPS_MAX + 1));
         assert_eq!(steps[&None].entered, 6);
         assert!(steps.iter().all(|(step, tally)| step.is_none() || tally.entered == 2));
+    }
+
+    #[test]
+    fn all_workflows_together_have_a_limit_and_what_is_removed_makes_room() {
+        let counts = counts();
+        for number in 0..2 * UNNAMED_MAX {
+            feed(&counts, &format!("w{}", number / 50), &format!("step-{number}"), StepEventKind::Entered);
+        }
+        let counted = || counts.all().iter().flat_map(|(_, steps)| steps.keys()).flatten().count();
+        assert_eq!(counted(), UNNAMED_MAX);
+        counts.committed(&[Change::Removed(DocumentId::Workflow(WorkflowName::new("w0").unwrap()))]);
+        feed(&counts, "w0", "again", StepEventKind::Entered);
+        assert_eq!(counted(), UNNAMED_MAX - 49);
     }
 }

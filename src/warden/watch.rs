@@ -56,7 +56,7 @@ impl Warden {
         let workflows = Arc::new(workflows);
         let expected = Arc::new(ExpectedWork::new(clock.clone(), &workflows));
         let census = Arc::new(Census::new(clock.clone(), workflows.clone()));
-        let step_counts = Arc::new(StepCounts::default());
+        let step_counts = Arc::new(StepCounts::new(workflows.clone()));
         let known_silences = Arc::new(KnownSilences::default());
         let live = Arc::new(LiveIncidents::new(workflows.clone(), clock.clone()));
         let (known_replays, arrivals) = KnownReplays::new(clock.clone());

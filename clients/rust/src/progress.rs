@@ -37,7 +37,7 @@ impl ItemHandle<'_> {
             op => (Method::PATCH, vec![("op", op.word().to_owned())]),
         };
         let with = |request: reqwest::RequestBuilder| match method {
-            Method::PATCH => request.json(value).header(reqwest::header::CONTENT_TYPE, MERGE_PATCH),
+            Method::PATCH => request.header(reqwest::header::CONTENT_TYPE, MERGE_PATCH).json(value),
             _ => request.json(value),
         };
         match if_version {

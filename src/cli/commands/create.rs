@@ -51,6 +51,12 @@ pub struct Create {
     /// The step that the item begins at [default: the first of the workflow]
     #[arg(long, value_parser = step)]
     step: Option<StepName>,
+    /// A step of the item's own instead of those of its workflow; repeatable, in their order
+    #[arg(long = "own-step", value_name = "STEP", value_parser = step)]
+    own_steps: Vec<StepName>,
+    /// Keep the item from being claimed before: a duration such as 15m, or a time
+    #[arg(long, value_name = "WHEN", value_parser = deadline)]
+    not_before: Option<String>,
     /// A key that makes retries safe when the daemon generates the id: the same key finds the same item
     #[arg(long, value_name = "KEY", conflicts_with = "id")]
     idempotency_key: Option<String>,
@@ -67,6 +73,8 @@ impl Create {
         query.extend(self.deadline.map(|deadline| ("deadline", deadline)));
         query.extend(labels.into_iter().map(|(name, value)| ("label", format!("{name}:{value}"))));
         query.extend(self.step.map(|step| ("step", step.to_string())));
+        query.extend(self.own_steps.iter().map(|step| ("steps", step.to_string())));
+        query.extend(self.not_before.map(|at| ("not_before", at)));
         let mut request = match &self.id {
             Some(id) => client.item_request(Method::PUT, (&self.workflow, id), "", &query)?,
             None => {

@@ -7,6 +7,7 @@ use clap::Args;
 use reqwest::Method;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use warden_api::word::ItemState;
 use warden_client::{Client, Error as ClientError, Query};
 
 use super::args::{Filter, item_id, workflow};
@@ -160,7 +161,13 @@ impl Consent {
             let hint = "this changes all items that match; look with --dry-run, and confirm with --yes";
             return Err(CliError::Usage(hint.to_owned()));
         }
-        let (_, summary) = preview::ask(client, query).await?;
+        let mut query = query.clone();
+        // The daemon changes no closed items.
+        if !query.iter().any(|(name, _)| *name == "state") {
+            let states = ItemState::WORDS.iter().filter(|state| **state != ItemState::Closed.as_str());
+            query.extend(states.map(|state| ("state", (*state).to_owned())));
+        }
+        let (_, summary) = preview::ask(client, &query).await?;
         let text = preview::render(&summary, console.now);
         if self.dry_run {
             writeln!(console.out, "{text}")?;

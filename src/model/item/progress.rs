@@ -110,13 +110,19 @@ impl Item {
         Ok(step.map_or_else(|| detail.progress.clone(), |step| detail.progress_of(step)))
     }
 
-    /// Whether the item has this document.
+    /// Whether the item has this document. The step that it is at, or that has a document already, need not be
+    /// one that its workflow names, or names still.
     pub(super) fn check_progress_of(
         &self,
         document: &ProgressOf,
         policy: &Policy,
     ) -> Result<(), StepRefusal> {
         match document {
+            ProgressOf::Step(step)
+                if self.step.as_ref() == Some(step) || self.detail().step_progress.contains_key(step) =>
+            {
+                Ok(())
+            }
             ProgressOf::Step(step) => self.check_step_name(step, policy),
             ProgressOf::Item | ProgressOf::CurrentStep => Ok(()),
         }

@@ -18,8 +18,8 @@ use super::holdings::Holdings;
 use super::{Change, Document, DocumentId, DocumentSet, document};
 use crate::model::item::{Closing, Item, ItemPatch, ItemRefusal, Retry, StepError, StepRefusal};
 use crate::model::{
-    Delivery, Incident, ItemError, ItemKey, ItemNumber, LeaseCommand, LeaseId, LeaseLost, Moment, Policies,
-    Replay, ReplayChunk, ReplayId, Timestamp, WorkflowName,
+    Delivery, Incident, ItemError, ItemFilter, ItemKey, ItemNumber, LeaseCommand, LeaseId, LeaseLost, Moment,
+    Policies, Replay, ReplayChunk, ReplayId, Timestamp, WorkflowName,
 };
 
 /// An atomic change.
@@ -59,6 +59,9 @@ pub enum Command {
     /// Sends an item on that has failed, is interrupted or waits; or any item, if the retry names a step or
     /// an instant. Others are not changed. Outcomes: `Changed`, `AlreadyClosed`, `Unknown`, `StepRefused`.
     Retry { key: ItemKey, retry: Retry, policies: Arc<dyn Policies>, now: Moment },
+    /// Executes the command, which is about this item, if the item matches the filter. Outcomes: those of the
+    /// command, and `NotMatching`.
+    IfMatching { number: ItemNumber, filter: Arc<ItemFilter>, command: Box<Command>, now: Moment },
     /// Removes the record of a closed item, if it is one. Outcome: `Done`.
     Forget(ItemNumber),
     /// Removes the payload of a closed item, if it is one. Outcome: `Done`.
@@ -111,6 +114,7 @@ impl Command {
     pub fn growth(&self) -> Growth {
         match self {
             Self::Create(_) => Growth::Items,
+            Self::IfMatching { command, .. } => command.growth(),
             Self::Put(documents)
                 if documents.iter().all(|document| matches!(document, Document::ReplayChunk(..))) =>
             {
@@ -156,6 +160,8 @@ pub enum Outcome {
     Refused(ItemRefusal),
     /// The item is gone, leased, waits for a retry, or does not match.
     NotClaimable,
+    /// The item is gone, or does not match the filter.
+    NotMatching,
     LeaseLost(LeaseLost),
     /// The item has failed, because too many of its leases ran out.
     Exhausted(Box<Item>),
@@ -252,6 +258,10 @@ pub(super) fn settle<R: Rows>(
                 Err(refusal) => Err(Outcome::StepRefused(refusal)),
             })
         }
+        Command::IfMatching { number, filter, command, now } => match rows.item(number)? {
+            Some(item) if filter.admits(&item, now) => settle(*command, rows, changes),
+            _ => Ok(Outcome::NotMatching),
+        },
         Command::Forget(number) => items::forget_closed(number, rows, changes),
         Command::DropPayload(number) => items::drop_payload(number, rows, changes),
         Command::Claim(claim) => leases::claim(*claim, rows, changes),

@@ -35,7 +35,8 @@ impl Census {
 
     /// Reserves those of the items that are still claimable, at most `limit`.
     pub fn reserve(&self, candidates: &[Candidate], limit: usize) -> Reservation<'_> {
-        Reservation { places: self.lock().claimable.reserve(candidates, limit), census: self }
+        let places = self.lock_freed(self.clock.now()).claimable.reserve(candidates, limit);
+        Reservation { places, census: self }
     }
 
     /// Reserves an item, if it is claimable as it was read.

@@ -2,9 +2,10 @@
 //!
 //! A request changes a bounded number of items, in the order of their creation, and says where the next one
 //! continues. What is created after the first request does not belong to the selection, and no item is
-//! changed twice, so the sequence ends. Whether an item matches is judged when its turn comes: one that was
-//! closed or retried meanwhile is left alone.
+//! changed twice, so the sequence ends. Whether an item matches is judged by the store together with its
+//! change: one that was closed or retried meanwhile is left alone.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Recovery;
@@ -80,14 +81,20 @@ impl Recovery {
         if filter.states.is_empty() {
             filter.states = act.states();
         }
+        if let Act::Extend(deadline) = act {
+            let end = now.steady(deadline.resolve(now)?);
+            filter.deadline_before = Some(filter.deadline_before.map_or(end, |before| before.min(end)));
+        }
         let after = from.map(|from| Position { deadline: begun_at, number: from.after });
-        let question = ListItems { filter, order: Order::Created, after, limit, now };
+        let question = ListItems { filter: filter.clone(), order: Order::Created, after, limit, now };
+        let filter = Arc::new(filter);
         let page = self.store.list(question).await?;
         let mut commands = Vec::new();
         let mut versions = Vec::new();
         for item in &page.data {
             if let Some(command) = self.command_for(item, act, now)? {
-                commands.push(command);
+                let (number, filter, command) = (item.number, filter.clone(), Box::new(command));
+                commands.push(Command::IfMatching { number, filter, command, now });
                 versions.push(item.version);
             }
         }
@@ -116,11 +123,9 @@ impl Recovery {
                 Some(Command::Close { key, closing })
             }
             Act::Extend(deadline) => {
-                let deadline = deadline.resolve(now)?;
-                let is_later = now.steady(item.deadline) < now.steady(deadline);
-                let patch = ItemPatch { deadline: Some(deadline), ..ItemPatch::default() };
+                let patch = ItemPatch { deadline: Some(deadline.resolve(now)?), ..ItemPatch::default() };
                 let policies = self.workflows.clone();
-                is_later.then(|| Command::Patch { key, patch, if_version: None, policies, now: now.now })
+                Some(Command::Patch { key, patch, if_version: None, policies, now: now.now })
             }
         })
     }

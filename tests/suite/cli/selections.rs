@@ -16,11 +16,16 @@ async fn all_that_match_are_cancelled_once_a_person_agrees() {
     assert!(refused.contains("--dry-run") && refused.contains("--yes"), "{refused}");
     let shown = warden(&daemon, &[&overdue[..], &["--dry-run"]].concat()).await.done();
     assert!(shown.contains("2 overdue"), "{shown}");
+    // What is closed is not counted among what would be cancelled.
+    warden(&daemon, &["close", "uploads", "c"]).await.done();
+    daemon.create("uploads", "d", "?deadline=1h", "payload").await;
+    let all = warden(&daemon, &["cancel", "--workflow", "uploads", "--dry-run"]).await.done();
+    assert!(all.contains("1 open, 2 overdue") && !all.contains("closed"), "{all}");
     assert_eq!(item(&daemon, "a").await["state"], "overdue");
     let said = warden(&daemon, &[&overdue[..], &["--yes"]].concat()).await.done();
     assert_eq!(said, "cancelled 2 items\n");
     assert_eq!(item(&daemon, "b").await["outcome"], "discarded");
-    assert_eq!(item(&daemon, "c").await["state"], "open");
+    assert_eq!(item(&daemon, "d").await["state"], "open");
 }
 
 #[tokio::test]
@@ -79,4 +84,15 @@ async fn a_rate_makes_the_requests_small() {
     assert_eq!(said, "cancelled 5 items\n");
     let limited = ["cancel", "--workflow", "uploads", "--yes", "--rate", "0/s"];
     warden(&daemon, &limited).await.failed(64);
+}
+
+#[tokio::test]
+async fn an_item_is_created_with_steps_of_its_own_and_a_time_before_which_nobody_works_on_it() {
+    let daemon = TestDaemon::start().await;
+    let create = ["create", "uploads", "a", "--file", "/dev/null", "--own-step", "x", "--own-step", "y"];
+    warden(&daemon, &[&create[..], &["--not-before", "10m"]].concat()).await.done();
+    let found = item(&daemon, "a").await;
+    assert_eq!((&found["step"], &found["not_before"]), (&json!("x"), &json!("2026-01-01T00:10:00.000Z")));
+    warden(&daemon, &["retry", "uploads", "a", "--from", "y"]).await.done();
+    assert_eq!(item(&daemon, "a").await["step_index"], 1);
 }

@@ -124,3 +124,15 @@ async fn who_claims_the_step_next_gets_what_was_written_for_it() {
     act(&daemon, &lease, "release", json!({"progress_change": change})).await.json(200);
     assert_eq!(daemon.get(OF_STEP).await, json!({"row": 7, "page": 1}));
 }
+
+#[tokio::test]
+async fn the_step_that_an_item_is_at_has_a_document_also_if_its_workflow_names_none() {
+    let daemon = TestDaemon::start().await;
+    daemon.create("uploads", "file-1", "?step=copy", "hello").await;
+    let path = "/v1/workflows/uploads/items/file-1/steps/copy/progress";
+    assert_eq!(daemon.get(path).await, json!({}));
+    put(&daemon, path, json!({"page": 3})).await;
+    assert_eq!(daemon.get(path).await, json!({"page": 3}));
+    let other = "/v1/workflows/uploads/items/file-1/steps/other/progress";
+    daemon.ask(Method::GET, other).await.refused(422, "step-unknown");
+}

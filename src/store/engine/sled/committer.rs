@@ -201,6 +201,7 @@ fn size(command: &Command) -> usize {
         |progress: &Option<ProgressChange>| DETAIL_SIZE + progress.as_ref().map_or(0, ProgressChange::size);
     match command {
         Command::Patch { patch, .. } => with_progress(&patch.progress),
+        Command::IfMatching { command, .. } => size(command),
         Command::ActOnLease { act, .. } => with_progress(act.progress()),
         Command::ReportStep(report) => with_progress(&report.progress),
         Command::Report { .. } => DETAIL_SIZE,

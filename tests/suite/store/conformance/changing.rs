@@ -1,11 +1,13 @@
 //! Patching items and reporting errors about them.
 
+use std::sync::Arc;
+
 use serde_json::json;
 use warden::model::item::{
     Course, DEPTH_MAX, ERRORS_KEPT, ItemPatch, ItemRefusal, LABELS_MAX, Merge, PROGRESS_SIZE_MAX,
     ProgressChange, ProgressOf, ProgressValue, StepRefusal,
 };
-use warden::model::{Item, ItemError};
+use warden::model::{Item, ItemError, ItemFilter, ItemState};
 use warden::store::{Command, Creation, Outcome};
 
 use crate::store::engine::{Engine, on_every_engine};
@@ -21,6 +23,7 @@ on_every_engine! {
     a_patch_merges_progress_and_null_removes,
     a_patch_for_another_version_is_refused,
     a_patch_of_the_progress_of_a_step_needs_the_step,
+    a_command_for_what_matches_leaves_everything_else_as_it_is,
     labels_beyond_a_limit_refuse_the_whole_patch,
     progress_beyond_its_limit_refuses_the_whole_patch,
     progress_may_grow_to_its_limit_and_shrink_again,
@@ -137,6 +140,25 @@ async fn a_patch_of_the_progress_of_a_step_needs_the_step(engine: Engine) {
     let after = changed(engine.one(of_step("backup")).await);
     assert_eq!(after.detail().step_progress[&step("backup")], object(json!({"page": 1})));
     assert_eq!(engine.item("a").await, Some(after));
+}
+
+async fn a_command_for_what_matches_leaves_everything_else_as_it_is(engine: Engine) {
+    let before = created(engine.one(create("a", "x")).await);
+    let if_overdue = |now: i64, command: Command| Command::IfMatching {
+        number: before.number,
+        filter: Arc::new(ItemFilter { states: vec![ItemState::Overdue], ..ItemFilter::default() }),
+        command: Box::new(command),
+        now: at(now).into(),
+    };
+    let later = ItemPatch { deadline: Some(at(90_000).into()), ..ItemPatch::default() };
+    let outcome = engine.one(if_overdue(10, patch("a", at(10), later.clone()))).await;
+    assert_eq!((outcome, engine.item("a").await), (Outcome::NotMatching, Some(before.clone())));
+    let extended = changed(engine.one(if_overdue(60_000, patch("a", at(60_000), later))).await);
+    assert_eq!(extended.deadline, at(90_000).into());
+    // It was extended meanwhile.
+    assert_eq!(engine.one(if_overdue(60_001, close("a", at(60_001)))).await, Outcome::NotMatching);
+    assert!(matches!(engine.one(if_overdue(95_000, close("a", at(95_000)))).await, Outcome::Closed(_)));
+    assert_eq!(engine.one(if_overdue(95_001, close("a", at(95_001)))).await, Outcome::NotMatching);
 }
 
 async fn labels_beyond_a_limit_refuse_the_whole_patch(engine: Engine) {

@@ -190,6 +190,11 @@ impl Model {
                 entry.drop_payload_if_closed();
                 Outcome::Changed(Box::new(entry.item.clone()))
             }
+            Command::IfMatching { number, filter, command, now: moment } => {
+                let key = self.by_number(*number);
+                let fits = key.is_some_and(|key| filter.admits(&self.entries[&key].item, *moment));
+                return if fits { self.apply(command, now) } else { Outcome::NotMatching };
+            }
             Command::ReportStep(report) => self.report_step(report),
             Command::Retry { key, retry, policies, now } => self.change(key, |item| {
                 match item.retry(retry, &policies.policy_of(&key.workflow), *now) {
