@@ -80,14 +80,15 @@ fn copy_sources(copy: &Path) {
     for name in ["Cargo.toml", "Cargo.lock"] {
         fs::copy(root.join(name), copy.join(name)).expect("it can be copied");
     }
-    for name in ["api", "src", "config", "tests", "benches"] {
+    for name in ["api", "clients", "src", "config", "tests", "benches"] {
         copy_directory(&root.join(name), &copy.join(name));
     }
     // Under other names, so that what is built of it takes no other build's place.
-    for name in ["Cargo.toml", "Cargo.lock", "api/Cargo.toml"] {
+    for name in ["Cargo.toml", "Cargo.lock", "api/Cargo.toml", "clients/rust/Cargo.toml"] {
         let text = fs::read_to_string(copy.join(name)).expect("what was copied");
         let text = text.replace("name = \"process-warden\"", "name = \"process-warden-mutants\"");
         let text = text.replace("process-warden-api", "process-warden-mutants-api");
+        let text = text.replace("process-warden-client", "process-warden-mutants-client");
         fs::write(copy.join(name), text).expect("it can be written");
     }
     let library = copy.join("src/lib.rs");
