@@ -158,7 +158,7 @@ impl Work {
         let clock = SystemClock::new();
         let display = Display::new(console, shows_bar(), self.max, clock.now());
         let display = if is_bounded { display } else { display.quiet() };
-        let working = run(worker, stop, self.grace, events);
+        let working = run(worker, stop, self.grace, events, self.output());
         let outcome = beside(working, display.watch(received, &clock)).await?;
         let outcome = outcome.map_err(|error| CliError::Start(error.to_string()))?;
         if let (Some(id), 0, Ok(())) = (&self.item, outcome.tally.runs(), &outcome.result) {
@@ -188,6 +188,16 @@ impl Work {
         Ok(commands)
     }
 
+    /// Where the commands write to.
+    fn output(&self) -> Output {
+        match self.connection.output {
+            Format::Json => Output::Stderr,
+            // So that the output does not overwrite the bar.
+            Format::Table if shows_bar() && stdout().is_terminal() => Output::Lines,
+            Format::Table => Output::Stdout,
+        }
+    }
+
     fn worker(
         &self,
         client: &Client,
@@ -195,17 +205,11 @@ impl Work {
         events: EventSender,
         stop: watch::Receiver<StopLevel>,
     ) -> Worker {
-        let output = match self.connection.output {
-            Format::Json => Output::Stderr,
-            // So that the output does not overwrite the bar.
-            Format::Table if shows_bar() && stdout().is_terminal() => Output::Lines,
-            Format::Table => Output::Stdout,
-        };
         let around = Arc::new(Surroundings {
             client: client.clone(),
             timeout: self.timeout,
             save_interval: self.lease_ttl / 3,
-            output,
+            output: self.output(),
             events,
             stop,
         });
@@ -286,7 +290,7 @@ fn finish(
     format: Format,
     console: &mut Console<'_>,
 ) -> Result<(), CliError> {
-    let Outcome { tally, took, interrupted, result } = outcome;
+    let Outcome { tally, took, interrupted, unread, result } = outcome;
     let mut printed = Ok(());
     match format {
         Format::Json => {
@@ -302,6 +306,7 @@ fn finish(
     match result {
         Err(error) => Err(error.into()),
         Ok(()) if is_bounded && interrupted => Err(CliError::Interrupted),
+        Ok(()) if unread => Err(CliError::Unread),
         Ok(()) if is_bounded && tally.left() > 0 => {
             Err(CliError::ItemsLeft { left: tally.left(), items: tally.runs() })
         }

@@ -30,7 +30,8 @@ const SKIP: i32 = 100;
 const INTERRUPT: i32 = 101;
 const IGNORE: i32 = 102;
 
-/// How long an item is left when its command could not be started.
+/// How long an item is left when its command could not be started, or was stopped by others. Without a pause
+/// it would be claimed again at once, and again.
 const NOT_STARTED: Duration = Duration::from_secs(10);
 
 /// What all commands of a worker have in common.
@@ -120,10 +121,16 @@ fn judge(end: &End, said: &str, output: Output) -> Result<Outcome, StepError> {
     match Verdict::of(end, said) {
         Verdict::Done => Ok(Done),
         // Some programs fail on a closed stdout instead of being ended by SIGPIPE.
-        Verdict::Failed { .. } if output.has_no_reader() => Err(StepError::released("stdout was closed")),
+        Verdict::Failed { .. } if output.has_no_reader() => {
+            Err(StepError::released("stdout was closed").after(NOT_STARTED))
+        }
         Verdict::Failed { kind, message, retryable: true } => Err(StepError::retryable(message).kind(kind)),
         Verdict::Failed { kind, message, retryable: false } => Err(StepError::fatal(message).kind(kind)),
-        Verdict::Untried(reason) | Verdict::Lost(reason) => Err(StepError::released(reason)),
+        // The worker ends, and others may go on at once.
+        Verdict::Untried(reason) if *end == End::Interrupted => Err(StepError::released(reason)),
+        Verdict::Untried(reason) | Verdict::Lost(reason) => {
+            Err(StepError::released(reason).after(NOT_STARTED))
+        }
     }
 }
 
