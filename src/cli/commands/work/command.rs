@@ -4,6 +4,7 @@
 //! the same rules. What is new are exit codes for a step that is skipped, interrupted or ignored, and
 //! progress in files. When its lease is lost, the handler is dropped, which kills the command.
 
+use std::io;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,9 +63,8 @@ pub async fn run_step(
     let mut environment = variables(job.lease());
     environment.extend(files.variables());
     environment.push(daemon_variable(&around.client));
-    let process = Process::start(&line, &environment, around.output).map_err(|error| {
-        StepError::released(format!("its command cannot be started: {error}")).after(NOT_STARTED)
-    })?;
+    let process = Process::start(&line, &environment, around.output)
+        .map_err(|error| untried("its command cannot be started", &error))?;
     let (stop, stopping) = watch::channel(StopLevel::Run);
     let mut stdout = StdoutHandler::new(false, around.events.clone());
     let mut running = std::pin::pin!(process.run(payload, stopping, &mut stdout));
@@ -80,7 +80,7 @@ pub async fn run_step(
     let (mut end, mut heard) = (None, StopLevel::Drain);
     let (status, said) = loop {
         tokio::select! {
-            ended = &mut running => break ended?,
+            ended = &mut running => break ended.map_err(|error| untried("its command cannot be watched", &error))?,
             _ = saving.tick() => files.save(&job).await,
             () = &mut timer, if end.is_none() => {
                 end = around.timeout.map(End::TimedOut);
@@ -99,6 +99,11 @@ pub async fn run_step(
         Err(error) if result.is_ok() => Err(error),
         _ => result,
     }
+}
+
+/// An error of this machine, such as a full disk: it says nothing of the item, which is tried again later.
+pub fn untried(what: &str, error: &io::Error) -> StepError {
+    StepError::released(format!("{what}: {error}")).after(NOT_STARTED)
 }
 
 /// The next higher level that ends the command.
@@ -152,7 +157,7 @@ pub async fn run_closed(line: Arc<CommandLine>, around: Arc<Surroundings>, item:
     around.events.message(escaped(&told));
 }
 
-async fn closed(line: &CommandLine, around: &Surroundings, item: &Item) -> std::io::Result<Verdict> {
+async fn closed(line: &CommandLine, around: &Surroundings, item: &Item) -> io::Result<Verdict> {
     let directory = tempfile::Builder::new().prefix("warden-").tempdir()?;
     let progress = directory.path().join("shared.json");
     tokio::fs::write(&progress, serde_json::to_vec(&item.progress)?).await?;

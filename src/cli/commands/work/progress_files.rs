@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use warden_client::Error as ClientError;
 use warden_client::worker::{Job, Progress, StepError};
 
+use super::command::untried;
 use crate::cli::commands::worker::environment::{PROGRESS_FILE, SHARED_PROGRESS_FILE};
 
 /// The documents of one run, in a directory that only this user can read, until this is dropped.
@@ -28,10 +29,17 @@ struct Document {
 }
 
 impl ProgressFiles {
+    /// # Errors
+    /// The files cannot be written, which releases the item, or the daemon does not give the documents.
     pub async fn write(job: &Job) -> Result<Self, StepError> {
+        let (step, shared) = (job.progress().get().await?, job.shared().get().await?);
+        let files = Self::write_documents(step, shared).await;
+        files.map_err(|error| untried("its progress cannot be written to a file", &error))
+    }
+
+    async fn write_documents(step: Map<String, Value>, shared: Map<String, Value>) -> io::Result<Self> {
         let directory = tempfile::Builder::new().prefix("warden-").tempdir()?;
         let path = |name: &str| directory.path().join(name);
-        let (step, shared) = (job.progress().get().await?, job.shared().get().await?);
         Ok(Self {
             step: Document::write(PROGRESS_FILE, path("step.json"), step).await?,
             shared: Document::write(SHARED_PROGRESS_FILE, path("shared.json"), shared).await?,

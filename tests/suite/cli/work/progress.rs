@@ -55,3 +55,16 @@ async fn what_is_no_document_at_the_end_fails_the_item() {
     let item = item(&daemon, "a").await;
     assert_eq!((&item["state"], &item["errors"][0]["type"]), (&json!("failed"), &json!("progress")));
 }
+
+#[tokio::test]
+async fn an_item_does_not_fail_because_its_progress_cannot_be_written_to_a_file() {
+    let (daemon, scene) = (etl().await, Scene::new());
+    daemon.create("etl", "a", "", "x").await;
+    let mut command = work(&daemon, &scene, "--until-empty", &[("extract", "echo run >> log")]);
+    command.env("TMPDIR", scene.path("gone"));
+    let (_, notes) = run(command).await.ended(1);
+    assert!(notes.contains("released: its progress cannot be written to a file"), "{notes}");
+    let item = item(&daemon, "a").await;
+    assert_eq!((&item["state"], &item["step_attempts"]), (&json!("open"), &json!(0)));
+    assert_eq!(scene.lines("log").len(), 0);
+}
