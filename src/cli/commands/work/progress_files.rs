@@ -62,26 +62,15 @@ impl ProgressFiles {
         }
     }
 
-    /// Saves what has changed, for the last time.
+    /// Saves what has changed, for the last time. An error of one document does not keep the other from being
+    /// saved.
     ///
     /// # Errors
-    /// A file holds no JSON object, the daemon refuses it, or the lease is lost.
+    /// The first one: a file holds no JSON object, the daemon refuses it, or the lease is lost.
     pub async fn finish(mut self, job: &Job) -> Result<(), StepError> {
-        for (document, progress) in [(&mut self.step, job.progress()), (&mut self.shared, job.shared())] {
-            let fatal = |what: String| StepError::fatal(what).kind("progress");
-            let changed = document.changed().await.map_err(|error| {
-                fatal(format!("the file in {} cannot be saved as progress: {error}", document.variable))
-            })?;
-            let Some(changed) = changed else { continue };
-            match document.save(changed, progress).await {
-                Ok(()) => {}
-                Err(error) if error.is_transient() || matches!(error, ClientError::Lost(_)) => {
-                    return Err(error.into());
-                }
-                Err(error) => return Err(fatal(format!("the progress was refused: {error}"))),
-            }
-        }
-        Ok(())
+        let step = self.step.finish(job.progress()).await;
+        let shared = self.shared.finish(job.shared()).await;
+        step.and(shared)
     }
 }
 
@@ -102,6 +91,18 @@ impl Document {
         };
         let document: Map<String, Value> = serde_json::from_slice(&text)?;
         Ok((document != self.saved).then_some(document))
+    }
+
+    async fn finish(&mut self, progress: Progress<'_>) -> Result<(), StepError> {
+        let fatal = |what: String| StepError::fatal(what).kind("progress");
+        let changed = self.changed().await.map_err(|error| {
+            fatal(format!("the file in {} cannot be saved as progress: {error}", self.variable))
+        })?;
+        let Some(changed) = changed else { return Ok(()) };
+        match self.save(changed, progress).await {
+            Err(error) if error.is_transient() || matches!(error, ClientError::Lost(_)) => Err(error.into()),
+            saved => saved.map_err(|error| fatal(format!("the progress was refused: {error}"))),
+        }
     }
 
     async fn save(&mut self, changed: Map<String, Value>, progress: Progress<'_>) -> Result<(), ClientError> {
