@@ -12,6 +12,7 @@ use super::tally::{Tally, line};
 use crate::cli::commands::worker::events::EventSender;
 use crate::cli::commands::worker::process::{Output, StopLevel, raise};
 use crate::cli::daemon::wording::worded;
+use crate::cli::terminal::console::Console;
 use crate::cli::terminal::signals::Signals;
 use crate::model::{Clock as _, SystemClock};
 
@@ -28,6 +29,13 @@ pub struct Outcome {
     /// Whether it ended because nobody reads the output of its commands.
     pub unread: bool,
     pub result: Result<(), ClientError>,
+}
+
+impl Outcome {
+    /// Prints the document of `--output json`.
+    pub fn print(&self, console: &mut Console<'_>) -> io::Result<()> {
+        console.document(&serde_json::to_string(&self.tally.document(self.took))?)
+    }
 }
 
 /// Runs the worker. The first signal lets its commands finish within `grace`, the second ends them, the third
