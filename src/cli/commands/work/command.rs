@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use warden_api::Item;
-use warden_client::Client;
 use warden_client::worker::{Done, Job, Outcome, StepError, interrupt, skip};
+use warden_client::{CancellationToken, Client};
 
 use super::progress_files::ProgressFiles;
 use crate::cli::commands::worker::environment::{
@@ -74,25 +74,29 @@ pub async fn run_step(
             None => std::future::pending().await,
         }
     });
-    let mut saving = tokio::time::interval(around.save_interval);
-    saving.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut orders = around.stop.clone();
     let (mut end, mut heard) = (None, StopLevel::Drain);
-    let (status, said) = loop {
-        tokio::select! {
-            ended = &mut running => break ended.map_err(|error| untried("its command cannot be watched", &error))?,
-            _ = saving.tick() => files.save(&job).await,
-            () = &mut timer, if end.is_none() => {
-                end = around.timeout.map(End::TimedOut);
-                raise(&stop, StopLevel::Terminate);
-            }
-            order = reached(&mut orders, stronger(heard)), if heard < StopLevel::Kill => {
-                end.get_or_insert(End::Interrupted);
-                raise(&stop, order);
-                heard = order;
+    let over = CancellationToken::new();
+    let watching = async {
+        let _over = over.clone().drop_guard();
+        loop {
+            tokio::select! {
+                ended = &mut running => break ended,
+                () = &mut timer, if end.is_none() => {
+                    end = around.timeout.map(End::TimedOut);
+                    raise(&stop, StopLevel::Terminate);
+                }
+                order = reached(&mut orders, stronger(heard)), if heard < StopLevel::Kill => {
+                    end.get_or_insert(End::Interrupted);
+                    raise(&stop, order);
+                    heard = order;
+                }
             }
         }
     };
+    // Side by side: a save that waits for the daemon holds up neither the command nor its end by a signal.
+    let (ended, ()) = tokio::join!(watching, files.keep_saving(&job, around.save_interval, &over));
+    let (status, said) = ended.map_err(|error| untried("its command cannot be watched", &error))?;
     let result = judge(&end.unwrap_or(End::Exited(status)), &said.text(), around.output);
     match files.finish(&job).await {
         // A command that failed may have been writing it.

@@ -6,11 +6,13 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tempfile::TempDir;
-use warden_client::Error as ClientError;
+use tokio::time::MissedTickBehavior;
 use warden_client::worker::{Job, Progress, StepError};
+use warden_client::{CancellationToken, Error as ClientError};
 
 use super::command::untried;
 use crate::cli::commands::worker::environment::{PROGRESS_FILE, SHARED_PROGRESS_FILE};
@@ -53,8 +55,18 @@ impl ProgressFiles {
             .map(|document| (document.variable.to_owned(), document.path.display().to_string()))
     }
 
+    /// Saves what has changed, at this interval, until it is over. A save that has begun is finished: one that
+    /// is cut off could arrive after the last one.
+    pub async fn keep_saving(&mut self, job: &Job, every: Duration, over: &CancellationToken) {
+        let mut ticks = tokio::time::interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while over.run_until_cancelled(ticks.tick()).await.is_some() {
+            self.save(job).await;
+        }
+    }
+
     /// Saves what has changed. What is half written or refused is left for later.
-    pub async fn save(&mut self, job: &Job) {
+    async fn save(&mut self, job: &Job) {
         for (document, progress) in [(&mut self.step, job.progress()), (&mut self.shared, job.shared())] {
             if let Ok(Some(changed)) = document.changed().await {
                 let _ = document.save(changed, progress).await;
