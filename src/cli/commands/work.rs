@@ -158,10 +158,15 @@ impl Work {
         let clock = SystemClock::new();
         let display = Display::new(console, shows_bar(), self.max, clock.now());
         let display = if is_bounded { display } else { display.quiet() };
-        let working = run(worker, stop, self.grace, events);
+        let working = run(worker, stop, self.grace, events, self.output());
         let outcome = beside(working, display.watch(received, &clock)).await?;
         let outcome = outcome.map_err(|error| CliError::Start(error.to_string()))?;
-        if let (Some(id), 0, Ok(())) = (&self.item, outcome.tally.runs(), &outcome.result) {
+        if let (Some(id), 0, Ok(()), false) =
+            (&self.item, outcome.tally.runs(), &outcome.result, outcome.interrupted || outcome.unread)
+        {
+            if self.connection.output == Format::Json {
+                outcome.print(console)?;
+            }
             return self.explain(&client, id, console).await;
         }
         finish(outcome, is_bounded, self.connection.output, console)
@@ -188,6 +193,16 @@ impl Work {
         Ok(commands)
     }
 
+    /// Where the commands write to.
+    fn output(&self) -> Output {
+        match self.connection.output {
+            Format::Json => Output::Stderr,
+            // So that the output does not overwrite the bar.
+            Format::Table if shows_bar() && stdout().is_terminal() => Output::Lines,
+            Format::Table => Output::Stdout,
+        }
+    }
+
     fn worker(
         &self,
         client: &Client,
@@ -195,17 +210,11 @@ impl Work {
         events: EventSender,
         stop: watch::Receiver<StopLevel>,
     ) -> Worker {
-        let output = match self.connection.output {
-            Format::Json => Output::Stderr,
-            // So that the output does not overwrite the bar.
-            Format::Table if shows_bar() && stdout().is_terminal() => Output::Lines,
-            Format::Table => Output::Stdout,
-        };
         let around = Arc::new(Surroundings {
             client: client.clone(),
             timeout: self.timeout,
             save_interval: self.lease_ttl / 3,
-            output,
+            output: self.output(),
             events,
             stop,
         });
@@ -239,7 +248,13 @@ impl Work {
     async fn preview(&self, client: &Client, console: &mut Console<'_>) -> Result<(), CliError> {
         if let Some(id) = &self.item {
             let item = client.item(&self.workflow, id)?.get().await?;
-            console.line(standing(&item))?;
+            match self.connection.output {
+                Format::Json => {
+                    let text = serde_json::to_string(&item).map_err(std::io::Error::from)?;
+                    console.document(&text)?;
+                }
+                Format::Table => console.line(standing(&item))?,
+            }
             return Ok(());
         }
         let (text, preview) = preview::ask(client, &self.selection()).await?;
@@ -286,13 +301,13 @@ fn finish(
     format: Format,
     console: &mut Console<'_>,
 ) -> Result<(), CliError> {
-    let Outcome { tally, took, interrupted, result } = outcome;
     let mut printed = Ok(());
+    if format == Format::Json {
+        printed = outcome.print(console);
+    }
+    let Outcome { tally, took, interrupted, unread, result } = outcome;
     match format {
-        Format::Json => {
-            let text = serde_json::to_string(&tally.document(took)).map_err(std::io::Error::from)?;
-            printed = console.document(&text);
-        }
+        Format::Json => {}
         Format::Table if tally.runs() > 0 => console.message(tally.line(took)),
         Format::Table if is_bounded && result.is_ok() && !interrupted => {
             console.message("No items to work on.")
@@ -302,6 +317,7 @@ fn finish(
     match result {
         Err(error) => Err(error.into()),
         Ok(()) if is_bounded && interrupted => Err(CliError::Interrupted),
+        Ok(()) if unread => Err(CliError::Unread),
         Ok(()) if is_bounded && tally.left() > 0 => {
             Err(CliError::ItemsLeft { left: tally.left(), items: tally.runs() })
         }

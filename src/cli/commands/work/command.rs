@@ -4,14 +4,15 @@
 //! the same rules. What is new are exit codes for a step that is skipped, interrupted or ignored, and
 //! progress in files. When its lease is lost, the handler is dropped, which kills the command.
 
+use std::io;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use warden_api::Item;
-use warden_client::Client;
 use warden_client::worker::{Done, Job, Outcome, StepError, interrupt, skip};
+use warden_client::{CancellationToken, Client};
 
 use super::progress_files::ProgressFiles;
 use crate::cli::commands::worker::environment::{
@@ -30,7 +31,8 @@ const SKIP: i32 = 100;
 const INTERRUPT: i32 = 101;
 const IGNORE: i32 = 102;
 
-/// How long an item is left when its command could not be started.
+/// How long an item is left when its command could not be started, or was stopped by others. Without a pause
+/// it would be claimed again at once, and again.
 const NOT_STARTED: Duration = Duration::from_secs(10);
 
 /// What all commands of a worker have in common.
@@ -61,9 +63,8 @@ pub async fn run_step(
     let mut environment = variables(job.lease());
     environment.extend(files.variables());
     environment.push(daemon_variable(&around.client));
-    let process = Process::start(&line, &environment, around.output).map_err(|error| {
-        StepError::released(format!("its command cannot be started: {error}")).after(NOT_STARTED)
-    })?;
+    let process = Process::start(&line, &environment, around.output)
+        .map_err(|error| untried("its command cannot be started", &error))?;
     let (stop, stopping) = watch::channel(StopLevel::Run);
     let mut stdout = StdoutHandler::new(false, around.events.clone());
     let mut running = std::pin::pin!(process.run(payload, stopping, &mut stdout));
@@ -73,31 +74,40 @@ pub async fn run_step(
             None => std::future::pending().await,
         }
     });
-    let mut saving = tokio::time::interval(around.save_interval);
-    saving.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut orders = around.stop.clone();
     let (mut end, mut heard) = (None, StopLevel::Drain);
-    let (status, said) = loop {
-        tokio::select! {
-            ended = &mut running => break ended?,
-            _ = saving.tick() => files.save(&job).await,
-            () = &mut timer, if end.is_none() => {
-                end = around.timeout.map(End::TimedOut);
-                raise(&stop, StopLevel::Terminate);
-            }
-            order = reached(&mut orders, stronger(heard)), if heard < StopLevel::Kill => {
-                end.get_or_insert(End::Interrupted);
-                raise(&stop, order);
-                heard = order;
+    let over = CancellationToken::new();
+    let watching = async {
+        let _over = over.clone().drop_guard();
+        loop {
+            tokio::select! {
+                ended = &mut running => break ended,
+                () = &mut timer, if end.is_none() => {
+                    end = around.timeout.map(End::TimedOut);
+                    raise(&stop, StopLevel::Terminate);
+                }
+                order = reached(&mut orders, stronger(heard)), if heard < StopLevel::Kill => {
+                    end.get_or_insert(End::Interrupted);
+                    raise(&stop, order);
+                    heard = order;
+                }
             }
         }
     };
+    // Side by side: a save that waits for the daemon holds up neither the command nor its end by a signal.
+    let (ended, ()) = tokio::join!(watching, files.keep_saving(&job, around.save_interval, &over));
+    let (status, said) = ended.map_err(|error| untried("its command cannot be watched", &error))?;
     let result = judge(&end.unwrap_or(End::Exited(status)), &said.text(), around.output);
     match files.finish(&job).await {
         // A command that failed may have been writing it.
         Err(error) if result.is_ok() => Err(error),
         _ => result,
     }
+}
+
+/// An error of this machine, such as a full disk: it says nothing of the item, which is tried again later.
+pub fn untried(what: &str, error: &io::Error) -> StepError {
+    StepError::released(format!("{what}: {error}")).after(NOT_STARTED)
 }
 
 /// The next higher level that ends the command.
@@ -120,10 +130,16 @@ fn judge(end: &End, said: &str, output: Output) -> Result<Outcome, StepError> {
     match Verdict::of(end, said) {
         Verdict::Done => Ok(Done),
         // Some programs fail on a closed stdout instead of being ended by SIGPIPE.
-        Verdict::Failed { .. } if output.has_no_reader() => Err(StepError::released("stdout was closed")),
+        Verdict::Failed { .. } if output.has_no_reader() => {
+            Err(StepError::released("stdout was closed").after(NOT_STARTED))
+        }
         Verdict::Failed { kind, message, retryable: true } => Err(StepError::retryable(message).kind(kind)),
         Verdict::Failed { kind, message, retryable: false } => Err(StepError::fatal(message).kind(kind)),
-        Verdict::Untried(reason) | Verdict::Lost(reason) => Err(StepError::released(reason)),
+        // The worker ends, and others may go on at once.
+        Verdict::Untried(reason) if *end == End::Interrupted => Err(StepError::released(reason)),
+        Verdict::Untried(reason) | Verdict::Lost(reason) => {
+            Err(StepError::released(reason).after(NOT_STARTED))
+        }
     }
 }
 
@@ -145,7 +161,7 @@ pub async fn run_closed(line: Arc<CommandLine>, around: Arc<Surroundings>, item:
     around.events.message(escaped(&told));
 }
 
-async fn closed(line: &CommandLine, around: &Surroundings, item: &Item) -> std::io::Result<Verdict> {
+async fn closed(line: &CommandLine, around: &Surroundings, item: &Item) -> io::Result<Verdict> {
     let directory = tempfile::Builder::new().prefix("warden-").tempdir()?;
     let progress = directory.path().join("shared.json");
     tokio::fs::write(&progress, serde_json::to_vec(&item.progress)?).await?;

@@ -6,12 +6,15 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tempfile::TempDir;
-use warden_client::Error as ClientError;
+use tokio::time::MissedTickBehavior;
 use warden_client::worker::{Job, Progress, StepError};
+use warden_client::{CancellationToken, Error as ClientError};
 
+use super::command::untried;
 use crate::cli::commands::worker::environment::{PROGRESS_FILE, SHARED_PROGRESS_FILE};
 
 /// The documents of one run, in a directory that only this user can read, until this is dropped.
@@ -28,10 +31,17 @@ struct Document {
 }
 
 impl ProgressFiles {
+    /// # Errors
+    /// The files cannot be written, which releases the item, or the daemon does not give the documents.
     pub async fn write(job: &Job) -> Result<Self, StepError> {
+        let (step, shared) = (job.progress().get().await?, job.shared().get().await?);
+        let files = Self::write_documents(step, shared).await;
+        files.map_err(|error| untried("its progress cannot be written to a file", &error))
+    }
+
+    async fn write_documents(step: Map<String, Value>, shared: Map<String, Value>) -> io::Result<Self> {
         let directory = tempfile::Builder::new().prefix("warden-").tempdir()?;
         let path = |name: &str| directory.path().join(name);
-        let (step, shared) = (job.progress().get().await?, job.shared().get().await?);
         Ok(Self {
             step: Document::write(PROGRESS_FILE, path("step.json"), step).await?,
             shared: Document::write(SHARED_PROGRESS_FILE, path("shared.json"), shared).await?,
@@ -45,8 +55,18 @@ impl ProgressFiles {
             .map(|document| (document.variable.to_owned(), document.path.display().to_string()))
     }
 
+    /// Saves what has changed, at this interval, until it is over. A save that has begun is finished: one that
+    /// is cut off could arrive after the last one.
+    pub async fn keep_saving(&mut self, job: &Job, every: Duration, over: &CancellationToken) {
+        let mut ticks = tokio::time::interval(every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while over.run_until_cancelled(ticks.tick()).await.is_some() {
+            self.save(job).await;
+        }
+    }
+
     /// Saves what has changed. What is half written or refused is left for later.
-    pub async fn save(&mut self, job: &Job) {
+    async fn save(&mut self, job: &Job) {
         for (document, progress) in [(&mut self.step, job.progress()), (&mut self.shared, job.shared())] {
             if let Ok(Some(changed)) = document.changed().await {
                 let _ = document.save(changed, progress).await;
@@ -54,26 +74,15 @@ impl ProgressFiles {
         }
     }
 
-    /// Saves what has changed, for the last time.
+    /// Saves what has changed, for the last time. An error of one document does not keep the other from being
+    /// saved.
     ///
     /// # Errors
-    /// A file holds no JSON object, the daemon refuses it, or the lease is lost.
+    /// The first one: a file holds no JSON object, the daemon refuses it, or the lease is lost.
     pub async fn finish(mut self, job: &Job) -> Result<(), StepError> {
-        for (document, progress) in [(&mut self.step, job.progress()), (&mut self.shared, job.shared())] {
-            let fatal = |what: String| StepError::fatal(what).kind("progress");
-            let changed = document.changed().await.map_err(|error| {
-                fatal(format!("the file in {} cannot be saved as progress: {error}", document.variable))
-            })?;
-            let Some(changed) = changed else { continue };
-            match document.save(changed, progress).await {
-                Ok(()) => {}
-                Err(error) if error.is_transient() || matches!(error, ClientError::Lost(_)) => {
-                    return Err(error.into());
-                }
-                Err(error) => return Err(fatal(format!("the progress was refused: {error}"))),
-            }
-        }
-        Ok(())
+        let step = self.step.finish(job.progress()).await;
+        let shared = self.shared.finish(job.shared()).await;
+        step.and(shared)
     }
 }
 
@@ -94,6 +103,18 @@ impl Document {
         };
         let document: Map<String, Value> = serde_json::from_slice(&text)?;
         Ok((document != self.saved).then_some(document))
+    }
+
+    async fn finish(&mut self, progress: Progress<'_>) -> Result<(), StepError> {
+        let fatal = |what: String| StepError::fatal(what).kind("progress");
+        let changed = self.changed().await.map_err(|error| {
+            fatal(format!("the file in {} cannot be saved as progress: {error}", self.variable))
+        })?;
+        let Some(changed) = changed else { return Ok(()) };
+        match self.save(changed, progress).await {
+            Err(error) if error.is_transient() || matches!(error, ClientError::Lost(_)) => Err(error.into()),
+            saved => saved.map_err(|error| fatal(format!("the progress was refused: {error}"))),
+        }
     }
 
     async fn save(&mut self, changed: Map<String, Value>, progress: Progress<'_>) -> Result<(), ClientError> {

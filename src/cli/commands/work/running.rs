@@ -10,8 +10,9 @@ use warden_client::{CancellationToken, Error as ClientError};
 
 use super::tally::{Tally, line};
 use crate::cli::commands::worker::events::EventSender;
-use crate::cli::commands::worker::process::{StopLevel, raise};
+use crate::cli::commands::worker::process::{Output, StopLevel, raise};
 use crate::cli::daemon::wording::worded;
+use crate::cli::terminal::console::Console;
 use crate::cli::terminal::signals::Signals;
 use crate::model::{Clock as _, SystemClock};
 
@@ -25,11 +26,20 @@ pub struct Outcome {
     pub took: Duration,
     /// Whether a signal ended it.
     pub interrupted: bool,
+    /// Whether it ended because nobody reads the output of its commands.
+    pub unread: bool,
     pub result: Result<(), ClientError>,
 }
 
+impl Outcome {
+    /// Prints the document of `--output json`.
+    pub fn print(&self, console: &mut Console<'_>) -> io::Result<()> {
+        console.document(&serde_json::to_string(&self.tally.document(self.took))?)
+    }
+}
+
 /// Runs the worker. The first signal lets its commands finish within `grace`, the second ends them, the third
-/// everything.
+/// everything. Without a reader of `output` it claims nothing more: its commands would only be stopped.
 ///
 /// # Errors
 /// Signals cannot be handled.
@@ -38,12 +48,24 @@ pub async fn run(
     stop: watch::Sender<StopLevel>,
     grace: Duration,
     events: EventSender,
+    output: Output,
 ) -> io::Result<Outcome> {
     let (mut signals, clock) = (Signals::listen()?, SystemClock::new());
     let begun = clock.now();
     let tally = Arc::new(Mutex::new(Tally::default()));
     let token = CancellationToken::new();
-    let worker = worker.on_event(told(events.clone(), tally.clone()));
+    let unread = CancellationToken::new();
+    let told = told(events.clone(), tally.clone());
+    let worker = worker.on_event({
+        let (token, unread) = (token.clone(), unread.clone());
+        move |event| {
+            told(event);
+            if output.has_no_reader() {
+                unread.cancel();
+                token.cancel();
+            }
+        }
+    });
     let mut working = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(worker.run(token.clone())));
     let (mut received, mut next) = (0, None);
     let result = loop {
@@ -83,7 +105,8 @@ pub async fn run(
         };
     };
     let tally = lock(&tally).clone();
-    Ok(Outcome { tally, took: clock.now().since(begun), interrupted: received > 0, result })
+    let (interrupted, unread) = (received > 0, unread.is_cancelled());
+    Ok(Outcome { tally, took: clock.now().since(begun), interrupted, unread, result })
 }
 
 /// Shows what happens and counts it.

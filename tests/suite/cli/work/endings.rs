@@ -49,6 +49,33 @@ async fn a_command_that_the_shell_cannot_run_fails_its_item() {
 }
 
 #[tokio::test]
+async fn a_command_that_stops_itself_is_not_run_again_at_once() {
+    let (daemon, scene) = (etl().await, Scene::new());
+    daemon.create("etl", "a", "", "x").await;
+    worked(&daemon, &scene, "", &[("extract", "echo run >> log; kill -PIPE $$")]).await.ended(1);
+    assert_eq!(scene.lines("log"), ["run"]);
+    assert_eq!(item(&daemon, "a").await["step_attempts"], 0);
+}
+
+#[tokio::test]
+async fn a_worker_whose_output_nobody_reads_ends() {
+    let (daemon, scene) = (etl().await, Scene::new());
+    for id in ["a", "b", "c"] {
+        daemon.create("etl", id, "", "x").await;
+    }
+    let mut command = work(&daemon, &scene, "", &[("extract", "echo run >> log; echo out; exit 3")]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    command.stdout(writer);
+    let notes = run(command).await.failed(1);
+    assert!(
+        notes.ends_with("warden: stdout was closed: items that had not begun are unchanged\n"),
+        "{notes}"
+    );
+    assert_eq!(scene.lines("log"), ["run"]);
+}
+
+#[tokio::test]
 async fn a_command_that_is_stopped_or_takes_too_long_has_not_failed_its_item() {
     let (daemon, scene) = (etl().await, Scene::new());
     for id in ["stopped", "slow"] {

@@ -49,9 +49,23 @@ async fn progress_is_saved_at_the_end_and_what_is_shared_is_passed_on() {
 async fn what_is_no_document_at_the_end_fails_the_item() {
     let (daemon, scene) = (etl().await, Scene::new());
     daemon.create("etl", "a", "", "x").await;
-    let (_, notes) =
-        worked(&daemon, &scene, "", &[("extract", "echo 7 rows > $WARDEN_PROGRESS_FILE")]).await.ended(1);
+    let script = "echo 7 rows > $WARDEN_PROGRESS_FILE; echo '{\"rows\": 3}' > $WARDEN_SHARED_PROGRESS_FILE";
+    let (_, notes) = worked(&daemon, &scene, "", &[("extract", script)]).await.ended(1);
     assert!(notes.contains("the file in WARDEN_PROGRESS_FILE cannot be saved as progress"), "{notes}");
     let item = item(&daemon, "a").await;
     assert_eq!((&item["state"], &item["errors"][0]["type"]), (&json!("failed"), &json!("progress")));
+    assert_eq!(item["progress"], json!({"rows": 3}), "the other document is saved");
+}
+
+#[tokio::test]
+async fn an_item_does_not_fail_because_its_progress_cannot_be_written_to_a_file() {
+    let (daemon, scene) = (etl().await, Scene::new());
+    daemon.create("etl", "a", "", "x").await;
+    let mut command = work(&daemon, &scene, "--until-empty", &[("extract", "echo run >> log")]);
+    command.env("TMPDIR", scene.path("gone"));
+    let (_, notes) = run(command).await.ended(1);
+    assert!(notes.contains("released: its progress cannot be written to a file"), "{notes}");
+    let item = item(&daemon, "a").await;
+    assert_eq!((&item["state"], &item["step_attempts"]), (&json!("open"), &json!(0)));
+    assert_eq!(scene.lines("log").len(), 0);
 }

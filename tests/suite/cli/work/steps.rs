@@ -1,6 +1,6 @@
 //! Items go through their steps.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Scene, command, etl, item, run, work, worked};
 
@@ -71,6 +71,8 @@ async fn a_dry_run_shows_what_there_is_and_runs_nothing() {
     assert!(out.contains("items        2\n") && out.contains("by step      2 extract\n"), "{out}");
     let out = run(work(&daemon, &scene, "--dry-run --item a", &[])).await.done();
     assert_eq!(out, "etl a is open at extract\n");
+    let said = run(work(&daemon, &scene, "--dry-run --item a --output json", &[])).await;
+    assert_eq!(said.json()["id"], "a");
     assert_eq!((scene.lines("log").len(), &item(&daemon, "a").await["lease"]), (0, &json!(null)));
 }
 
@@ -102,4 +104,8 @@ async fn the_summary_can_be_read_by_programs() {
         (&summary["done"], &summary["skipped"], &summary["failed"]),
         (&json!(1), &json!(1), &json!(0))
     );
+    let nothing = run(work(&daemon, &scene, "--item a --output json", &[("clean", "true")])).await;
+    let (out, notes) = nothing.ended(1);
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["done"], 0);
+    assert!(notes.contains("Nothing to do: etl a is open at load.\n"), "{notes}");
 }
