@@ -54,8 +54,9 @@ The last line of stderr is the message of 100 and 101. Codes from 64 to 78 have 
 not there never passes for a step that is done or skipped.
 
 If the command is stopped by SIGHUP, SIGINT, SIGPIPE or SIGTERM, or its progress cannot be saved
-because the daemon is away, the item is released as if it had not been tried. When the lease is
-lost, for example because the item was cancelled, the command is killed.
+because the daemon is away, the item is released as if it had not been tried, and is free again
+after ten seconds. When the lease is lost, for example because the item was cancelled, the command
+is killed. Once stdout is closed, nothing more begins.
 
 Examples:
   warden work --workflow etl --step extract=./extract.sh --step load='./load.sh --fast'
