@@ -110,8 +110,8 @@ impl Item {
         Ok(step.map_or_else(|| detail.progress.clone(), |step| detail.progress_of(step)))
     }
 
-    /// Whether the item has this document. The step that it is at, or that has a document already, need not be
-    /// one that its workflow names, or names still.
+    /// Whether the item has this document. The step that it is at, or that has a document already, need not
+    /// be one that its workflow names.
     pub(super) fn check_progress_of(
         &self,
         document: &ProgressOf,

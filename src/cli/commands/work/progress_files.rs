@@ -55,8 +55,8 @@ impl ProgressFiles {
             .map(|document| (document.variable.to_owned(), document.path.display().to_string()))
     }
 
-    /// Saves what has changed, at this interval, until it is over. A save that has begun is finished: one that
-    /// is cut off could arrive after the last one.
+    /// Saves what has changed, at this interval, until it is over. A save that has begun is finished: one
+    /// that is cut off could arrive after the last one.
     pub async fn keep_saving(&mut self, job: &Job, every: Duration, over: &CancellationToken) {
         let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
