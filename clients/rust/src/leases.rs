@@ -135,7 +135,16 @@ impl Leases {
     pub async fn step_progress(&self, lease: &ClaimedItem) -> Result<Map<String, Value>, Error> {
         let Some(step) = &lease.item.step else { return Ok(Map::new()) };
         let path = path::fill(path::STEP_PROGRESS, &[&lease.item.workflow, &lease.item.id, step]);
-        let bytes = self.ask(Method::GET, &path, self.call_time(), |request| request).await?;
+        self.document(&path).await
+    }
+
+    /// The progress document that all steps of a leased item share, as it is now.
+    pub async fn shared_progress(&self, lease: &ClaimedItem) -> Result<Map<String, Value>, Error> {
+        self.document(&path::fill(path::ITEM_PROGRESS, &[&lease.item.workflow, &lease.item.id])).await
+    }
+
+    async fn document(&self, path: &str) -> Result<Map<String, Value>, Error> {
+        let bytes = self.ask(Method::GET, path, self.call_time(), |request| request).await?;
         serde_json::from_slice(&bytes).map_err(|error| self.client.unexpected(error.to_string()))
     }
 

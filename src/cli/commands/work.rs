@@ -54,9 +54,10 @@ The last line of stderr is the message of 100 and 101. Codes from 64 to 78 have 
 not there never passes for a step that is done or skipped.
 
 If the command is stopped by SIGHUP, SIGINT, SIGPIPE or SIGTERM, or its progress cannot be saved
-because the daemon is away, the item is released as if it had not been tried, and is free again
-after ten seconds. When the lease is lost, for example because the item was cancelled, the command
-is killed. Once stdout is closed, nothing more begins.
+because the daemon is away, the item is released as if it had not been tried. It is free again at
+once if the command saved progress, and otherwise after ten seconds. When the lease is lost, for
+example because the item was cancelled, the command is killed. Once stdout is closed, nothing
+more begins.
 
 Examples:
   warden work --workflow etl --step extract=./extract.sh --step load='./load.sh --fast'

@@ -165,6 +165,20 @@ impl Progress<'_> {
         Ok(document)
     }
 
+    /// The document as the daemon has it now: another process may have changed it with the same lease.
+    pub async fn read_again(&self) -> Result<Map<String, Value>, Error> {
+        let mut known = self.known().lock().await;
+        let run = &self.job.0;
+        let lease = &run.held.lease;
+        let document = if self.of_step {
+            self.job.while_held(|| run.leases.step_progress(lease)).await?
+        } else {
+            self.job.while_held(|| run.leases.shared_progress(lease)).await?
+        };
+        *known = Some(document.clone());
+        Ok(document)
+    }
+
     /// Replaces the document.
     ///
     /// # Errors

@@ -97,7 +97,12 @@ pub async fn run_step(
     // Side by side: a save that waits for the daemon holds up neither the command nor its end by a signal.
     let (ended, ()) = tokio::join!(watching, files.keep_saving(&job, around.save_interval, &over));
     let (status, said) = ended.map_err(|error| untried("its command cannot be watched", &error))?;
-    let result = judge(&end.unwrap_or(End::Exited(status)), &said.text(), around.output);
+    let (end, said) = (end.unwrap_or(End::Exited(status)), said.text());
+    // A command that stops itself with progress yields, and others go on at once. One without would be run
+    // again and again.
+    let stops_itself = end != End::Interrupted && matches!(Verdict::of(&end, &said), Verdict::Untried(_));
+    let yields = stops_itself && !around.output.has_no_reader() && files.have_gone_on(&job).await;
+    let result = judge(&end, &said, around.output, yields);
     match files.finish(&job).await {
         // A command that failed may have been writing it.
         Err(error) if result.is_ok() => Err(error),
@@ -116,7 +121,7 @@ fn stronger(order: StopLevel) -> StopLevel {
 }
 
 /// What the end of the command means for its item.
-fn judge(end: &End, said: &str, output: Output) -> Result<Outcome, StepError> {
+fn judge(end: &End, said: &str, output: Output, yields: bool) -> Result<Outcome, StepError> {
     let message = || last_line(said).unwrap_or_default();
     match code(end) {
         Some(SKIP) => return Ok(skip(message())),
@@ -135,8 +140,8 @@ fn judge(end: &End, said: &str, output: Output) -> Result<Outcome, StepError> {
         }
         Verdict::Failed { kind, message, retryable: true } => Err(StepError::retryable(message).kind(kind)),
         Verdict::Failed { kind, message, retryable: false } => Err(StepError::fatal(message).kind(kind)),
-        // The worker ends, and others may go on at once.
-        Verdict::Untried(reason) if *end == End::Interrupted => Err(StepError::released(reason)),
+        // When the worker ends, others may go on at once as well.
+        Verdict::Untried(reason) if yields || *end == End::Interrupted => Err(StepError::released(reason)),
         Verdict::Untried(reason) | Verdict::Lost(reason) => {
             Err(StepError::released(reason).after(NOT_STARTED))
         }
@@ -182,7 +187,7 @@ mod tests {
 
     fn judged(code: i32, said: &str) -> String {
         let end = End::Exited(ExitStatus::from_raw(code << 8));
-        match judge(&end, said, Output::Lines) {
+        match judge(&end, said, Output::Lines, false) {
             Ok(outcome) => format!("{outcome:?}"),
             Err(error) => format!("{error:?}"),
         }
@@ -207,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_command_that_was_ended_says_nothing_by_its_exit_code() {
-        let told = |end: End| format!("{:?}", judge(&end, "no", Output::Lines).unwrap_err());
+        let told = |end: End| format!("{:?}", judge(&end, "no", Output::Lines, false).unwrap_err());
         assert!(told(End::Interrupted).contains("Release"));
         assert!(told(End::TimedOut(Duration::from_secs(5))).contains("Retry"));
     }

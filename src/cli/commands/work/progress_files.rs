@@ -27,6 +27,8 @@ pub struct ProgressFiles {
 struct Document {
     variable: &'static str,
     path: PathBuf,
+    /// As it was when the run began.
+    begun: Map<String, Value>,
     saved: Map<String, Value>,
 }
 
@@ -74,6 +76,18 @@ impl ProgressFiles {
         }
     }
 
+    /// Whether a document has changed since the run began, by its file or by `warden progress`. What the
+    /// files hold is saved before.
+    pub async fn have_gone_on(&mut self, job: &Job) -> bool {
+        self.save(job).await;
+        for (document, progress) in [(&self.step, job.progress()), (&self.shared, job.shared())] {
+            if progress.read_again().await.is_ok_and(|now| now != document.begun) {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Saves what has changed, for the last time. An error of one document does not keep the other from being
     /// saved.
     ///
@@ -91,7 +105,7 @@ impl Document {
         let mut text = serde_json::to_vec(&saved)?;
         text.push(b'\n');
         tokio::fs::write(&path, text).await?;
-        Ok(Self { variable, path, saved })
+        Ok(Self { variable, path, begun: saved.clone(), saved })
     }
 
     /// What the file holds, if that is not saved yet. One that was removed has not changed.
