@@ -155,8 +155,9 @@ pub struct Stats {
     pub created_total: u64,
     /// Closed since then.
     pub closed_total: u64,
-    /// What has happened at each step since the daemon started, in the order of the steps; steps of items
-    /// beyond the first 64 are counted together, under no name.
+    /// What has happened at each step since the daemon started, in the order of the steps. Those that the
+    /// configuration does not name are counted singly up to 64 of a workflow and 1,000 in all, and the others
+    /// together, under no name.
     #[serde(default)]
     pub steps: Vec<StepStats>,
 }
