@@ -68,7 +68,9 @@ fn operation(mut query: Query) -> Result<ProgressOperation, Problem> {
 
 async fn read(services: &Services, key: ItemKey, of: ProgressOf) -> Result<Response, Problem> {
     let item = services.queries.item(key).await?;
-    show(services, &item, &of)
+    let policy = services.workflows.policy(&item.workflow);
+    item.check_progress_of(&of, policy).map_err(WardenError::StepUnknown)?;
+    Ok(show(&item, &of))
 }
 
 async fn change(
@@ -83,12 +85,9 @@ async fn change(
     let value = document(services.server(), &parts, body).await?;
     let change = ProgressChange { of: of.clone(), to: progress_value(operation, value) };
     let patch = PatchItem { progress: Some(change), if_version, ..PatchItem::default() };
-    let item = services.intake.patch(key, patch).await?;
-    show(services, &item, &of)
+    Ok(show(&services.intake.patch(key, patch).await?, &of))
 }
 
-fn show(services: &Services, item: &Item, of: &ProgressOf) -> Result<Response, Problem> {
-    let policy = services.workflows.policy(&item.workflow);
-    let progress = item.progress_of(of, policy).map_err(WardenError::StepUnknown)?;
-    Ok((success::OK, [(ETAG, entity_tag(item.version))], Json(progress)).into_response())
+fn show(item: &Item, of: &ProgressOf) -> Response {
+    (success::OK, [(ETAG, entity_tag(item.version))], Json(item.progress_of(of))).into_response()
 }

@@ -94,29 +94,20 @@ impl ItemDetail {
 }
 
 impl Item {
-    /// A progress document; empty if there is none. Fails for a step that the item does not have.
-    pub fn progress_of(
-        &self,
-        document: &ProgressOf,
-        policy: &Policy,
-    ) -> Result<Map<String, Value>, StepRefusal> {
-        self.check_progress_of(document, policy)?;
+    /// A progress document; empty if there is none.
+    pub fn progress_of(&self, document: &ProgressOf) -> Map<String, Value> {
         let detail = self.detail();
         let step = match document {
             ProgressOf::Item => None,
             ProgressOf::CurrentStep => self.step.as_ref(),
             ProgressOf::Step(step) => Some(step),
         };
-        Ok(step.map_or_else(|| detail.progress.clone(), |step| detail.progress_of(step)))
+        step.map_or_else(|| detail.progress.clone(), |step| detail.progress_of(step))
     }
 
     /// Whether the item has this document. The step that it is at, or that has a document already, need not
     /// be one that its workflow names.
-    pub(super) fn check_progress_of(
-        &self,
-        document: &ProgressOf,
-        policy: &Policy,
-    ) -> Result<(), StepRefusal> {
+    pub fn check_progress_of(&self, document: &ProgressOf, policy: &Policy) -> Result<(), StepRefusal> {
         match document {
             ProgressOf::Step(step)
                 if self.step.as_ref() == Some(step) || self.detail().step_progress.contains_key(step) =>

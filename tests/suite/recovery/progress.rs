@@ -136,3 +136,15 @@ async fn the_step_that_an_item_is_at_has_a_document_also_if_its_workflow_names_n
     let other = "/v1/workflows/uploads/items/file-1/steps/other/progress";
     daemon.ask(Method::GET, other).await.refused(422, "step-unknown");
 }
+
+#[tokio::test]
+async fn the_document_of_a_step_that_was_taken_out_of_the_configuration_can_be_read_and_emptied() {
+    let both = "[workflows.uploads]\nsteps = [\"a\", \"b\"]";
+    let mut daemon = TestDaemon::builder().config(both).on_sled().start().await;
+    daemon.create("uploads", "file-1", "", "hello").await;
+    put(&daemon, OF_STEP, json!({"row": 7})).await;
+    daemon.restart_with("[workflows.uploads]\nsteps = [\"a\"]").await;
+    assert_eq!(daemon.get(OF_STEP).await, json!({"row": 7}));
+    assert_eq!(put(&daemon, OF_STEP, json!({})).await, json!({}), "what was done is not answered as refused");
+    daemon.ask(Method::GET, OF_STEP).await.refused(422, "step-unknown");
+}
