@@ -10,8 +10,9 @@ use serde_json::{Map, Value};
 use crate::lease::Lease;
 use crate::merge::{self, Merge};
 use crate::name::Labels;
+use crate::run::Lineage;
 use crate::time::WallTime;
-use crate::word::{CloseOutcome, ItemState, StepStatus, Word};
+use crate::word::{CloseOutcome, HeldFor, ItemState, StepStatus, Word};
 
 /// A unit of work.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,9 +69,22 @@ pub struct Item {
     /// Reserved; empty.
     #[cfg_attr(feature = "schema", schema(value_type = Vec<Object>))]
     pub artifacts: Vec<Value>,
-    /// Reserved; null.
+    /// The parameters of a run: `shared` ones, and those of its `jobs`, each with the window `from` and `to`.
+    /// Null until it begins, and for an item that is no run.
     #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
     pub params: Option<Value>,
+    /// The number of a run in its workflow, from 1.
+    pub number: Option<u64>,
+    /// Why a run is held, if it is.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<HeldFor>))]
+    pub held_for: Option<Word<HeldFor>>,
+    /// When a run began.
+    pub started_at: Option<WallTime>,
+    /// Who ran what, from where to where.
+    pub lineage: Option<Lineage>,
+    /// Counts that were told of a run, such as records read and written.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<BTreeMap<String, i64>>))]
+    pub counts: Option<BTreeMap<Arc<str>, i64>>,
     /// The current lease, if there is one.
     pub lease: Option<Lease>,
     /// When it can be claimed again, if it waits for a retry.
@@ -186,6 +200,14 @@ pub struct ItemReceipt {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Payload, required = false))]
     pub payload: Option<Payload>,
+    /// The number of a run, if the item is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = u64, required = false))]
+    pub number: Option<u64>,
+    /// The parameters of a run, if the item is new and has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Object, required = false))]
+    pub params: Option<Value>,
     /// Incremented by each change; also the entity tag.
     pub version: u64,
 }
@@ -232,6 +254,9 @@ pub struct ErrorRequest {
     /// The stack trace; at most 8,192 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<String>,
+    /// When it occurred, if that is past: an instant (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
 }
 
 /// The response to a reported error.

@@ -45,6 +45,22 @@ pub const CLAIM_MAX: usize = 1000;
 pub const STEPS_MAX: usize = 64;
 /// The longest message of a step.
 pub const STEP_MESSAGE_MAX: usize = 512;
+/// The most jobs of a workflow.
+pub const JOBS_MAX: usize = 64;
+/// The parameters of a workflow and its jobs together, as JSON without spaces.
+pub const PARAMS_SIZE_MAX: usize = 32 * 1024;
+/// The most workflows that a workflow requires.
+pub const REQUIRES_MAX: usize = 64;
+/// The most failed runs in a row that a workflow can ask for before it is on hold.
+pub const HOLD_AFTER_MAX: u32 = 100;
+/// The lineage of a run, as JSON without spaces.
+pub const LINEAGE_SIZE_MAX: usize = 8 * 1024;
+/// The most sources, and the most targets, of a run.
+pub const LINEAGE_NAMES_MAX: usize = 128;
+/// The most different counts of a run.
+pub const COUNTS_MAX: usize = 32;
+/// The most workflows that a request waits for.
+pub const WAITED_MAX: usize = 32;
 /// The longest name of a worker.
 pub const WORKER_MAX: usize = 128;
 /// An incident keeps the latest actions.

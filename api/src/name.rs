@@ -16,7 +16,7 @@ pub const NAME_RULE: &str = "it takes 1 to 128 of A-Z a-z 0-9 . _ - and starts w
 /// Why a name is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NameError {
-    /// Not `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`; with what it was for: `workflow` or `step`.
+    /// Not `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`; with what it was for, such as `workflow`.
     Pattern(String, &'static str),
     /// An item id that is empty or too long, with its length in bytes.
     IdLength(usize),
@@ -132,6 +132,12 @@ text_type!(
 );
 
 text_type!(
+    /// The name of a job of a workflow: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
+    JobName,
+    |text| if is_name(text) { Ok(()) } else { Err(NameError::Pattern(text.into(), "job")) }
+);
+
+text_type!(
     /// The name of a step: `[A-Za-z0-9][A-Za-z0-9._-]{0,127}`.
     StepName,
     |text| if is_name(text) { Ok(()) } else { Err(NameError::Pattern(text.into(), "step")) }
@@ -178,7 +184,7 @@ mod schema {
         )*};
     }
 
-    texts! { WorkflowName StepName ItemId }
+    texts! { WorkflowName JobName StepName ItemId }
 }
 
 /// The labels of an item: names and values to filter by.

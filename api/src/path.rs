@@ -42,6 +42,28 @@ paths! {
     WORKFLOW = "/v1/workflows/{workflow}";
     /// Counts of a workflow.
     WORKFLOW_STATS = "/v1/workflows/{workflow}/stats";
+    /// The runs of a workflow.
+    WORKFLOW_RUNS = "/v1/workflows/{workflow}/runs";
+    /// The open run of a workflow.
+    CURRENT_RUN = "/v1/workflows/{workflow}/runs/current";
+    /// Close the open run.
+    CURRENT_RUN_CLOSE = "/v1/workflows/{workflow}/runs/current/close";
+    /// Fail the open run.
+    CURRENT_RUN_FAIL = "/v1/workflows/{workflow}/runs/current/fail";
+    /// What the runs of a workflow have come to.
+    RUNS_STATUS = "/v1/workflows/{workflow}/runs/status";
+    /// The parameters of a run.
+    WORKFLOW_PARAMS = "/v1/workflows/{workflow}/params";
+    /// What successful runs cover.
+    WORKFLOW_WINDOWS = "/v1/workflows/{workflow}/windows";
+    /// Wait for a workflow.
+    WORKFLOW_WAIT = "/v1/workflows/{workflow}/wait";
+    /// Wait for workflows.
+    WAIT = "/v1/wait";
+    /// Put a workflow on hold.
+    WORKFLOW_HOLD = "/v1/workflows/{workflow}/hold";
+    /// End a hold.
+    WORKFLOW_RELEASE = "/v1/workflows/{workflow}/release";
     /// The items of a workflow.
     WORKFLOW_ITEMS = "/v1/workflows/{workflow}/items";
     /// An item.

@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::run::UnmetRequirement;
+
 /// The prefix of [`ProblemDocument::kind`], before the word.
 pub const TYPE_PREFIX: &str = "/problems/";
 
@@ -33,6 +35,13 @@ pub struct ProblemDocument<'a> {
     /// The request id, also in the header `x-request-id` and in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<Cow<'a, str>>,
+    /// The id of the run that the problem is about, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Cow<'a, str>>,
+    /// The requirements that are not met, if the problem is about these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
+    pub requirements: Vec<UnmetRequirement>,
 }
 
 impl ProblemDocument<'_> {
@@ -112,6 +121,18 @@ problems! {
     WorkflowInUse: 409, "workflow-in-use", "The workflow is in use";
     /// Only the configuration can change the workflow.
     WorkflowConfigured: 409, "workflow-configured", "The workflow is defined in the configuration";
+    /// Another run is open.
+    RunOpen: 409, "run-open", "A run is open";
+    /// New runs are held, and one is held already.
+    WorkflowHeld: 409, "workflow-held", "The workflow is on hold";
+    /// The latest runs of required workflows have not succeeded.
+    RequirementNotMet: 409, "requirement-not-met", "A required run has not succeeded";
+    /// A run failed while a request waited for its success.
+    RunFailed: 409, "run-failed", "The run has failed";
+    /// The workflow has no open run.
+    NoRunOpen: 404, "no-run-open", "No run is open";
+    /// No such run.
+    RunNotFound: 404, "run-not-found", "There is no such run";
     /// No such lease.
     LeaseNotFound: 404, "lease-not-found", "There is no such lease";
     /// The lease expired or was taken over.

@@ -31,6 +31,7 @@ mod receiver;
 mod redrive;
 mod replay;
 mod retry;
+mod run;
 mod secret;
 mod setting;
 mod settings;
@@ -217,6 +218,7 @@ impl Tables {
             redrives.extend(redrive.map(|target| (name.clone(), target)));
             workflows.insert(name, policy);
         }
+        run::check_circles(checks_of, workflows.iter().map(|(name, policy)| (name, &*policy.runs)));
         let heartbeat = self.heartbeat.resolve(checks_of);
         let replay = self.replay.resolve(checks_of);
         let tokens = token::resolve(checks_of, self.tokens);

@@ -1,6 +1,6 @@
 //! The policy of a workflow: its own table over `[workflow_defaults]` and `[alerting]`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use serde_json::{Map, Value};
 use warden_api::step::Limit;
 
 use super::alerting::{self, WrittenAlerting, WrittenEscalation};
@@ -17,8 +18,12 @@ use super::expectation::WrittenExpectation;
 use super::path::SettingPath;
 use super::redrive::{RedriveDefaults, WrittenRedrive, WrittenRedriveDefaults};
 use super::retry::{WrittenRetry, WrittenRetryDefaults};
+use super::run::{WrittenJob, WrittenRequirement, WrittenRuns};
+use crate::model::run::Single;
 use crate::model::step::OnIgnorable;
-use crate::model::{AlertPolicy, Flapping, Policy, RetryPolicy, Severity, Step, StepName, WorkflowName};
+use crate::model::{
+    AlertPolicy, Flapping, Policy, RetryPolicy, RunPolicy, Severity, Step, StepName, WorkflowName,
+};
 use crate::warden::RedriveTarget;
 
 /// `[workflow_defaults]` as written.
@@ -34,6 +39,9 @@ pub struct WrittenWorkflowDefaults {
     keep_payload: Duration,
     retry: WrittenRetryDefaults,
     max_losses: Limit,
+    #[serde(deserialize_with = "duration::required")]
+    runs_retention: Duration,
+    runs_max: u64,
     pub redrive: WrittenRedriveDefaults,
     pub create_on_first_use: bool,
 }
@@ -54,6 +62,14 @@ pub struct WrittenWorkflow {
     pub max_losses: Option<Limit>,
     pub redrive: Option<WrittenRedrive>,
     pub expect: Option<WrittenExpectation>,
+    pub params: Option<Map<String, Value>>,
+    pub jobs: Option<BTreeMap<String, WrittenJob>>,
+    pub single: Option<Single>,
+    pub requires: Option<Vec<WrittenRequirement>>,
+    pub hold_after: Option<u32>,
+    #[serde(deserialize_with = "duration::optional")]
+    pub runs_retention: Option<Duration>,
+    pub runs_max: Option<u64>,
     pub receivers: Option<Vec<Arc<str>>>,
     pub escalate: Option<Vec<WrittenEscalation>>,
     pub fallback: Option<Vec<Arc<str>>>,
@@ -101,6 +117,11 @@ pub(super) fn default_policy(
         losses_max: defaults.max_losses.0,
         redrive: None,
         expect: None,
+        runs: Arc::new(RunPolicy {
+            retention: defaults.runs_retention,
+            retention_max: defaults.runs_max,
+            ..RunPolicy::default()
+        }),
         alerting: alerting.policy(),
     }
 }
@@ -109,6 +130,7 @@ impl WrittenWorkflowDefaults {
     pub(super) fn check(&self, checks: &mut Checks<'_>) {
         let at = |key| SettingPath::dotted("workflow_defaults").key(key);
         checks.more_than_zero(&at("deadline"), self.deadline);
+        checks.more_than_zero(&at("runs_retention"), self.runs_retention);
         check_keep_payload(checks, &at("keep_payload"), self.keep_payload, self.retention);
     }
 }
@@ -125,6 +147,7 @@ impl WrittenWorkflow {
         receivers: &BTreeSet<String>,
     ) -> Option<(WorkflowName, Policy, Option<RedriveTarget>)> {
         let table = SettingPath::dotted("workflows").key(name);
+        let own_name = name;
         let name = WorkflowName::new(name).map_err(|error| checks.problem(&table, error.to_string())).ok();
         self.check(checks, &table, base, receivers);
         let retry =
@@ -133,6 +156,16 @@ impl WrittenWorkflow {
         let redrive =
             self.redrive.and_then(|written| written.resolve(checks, &table.key("redrive"), redrive)).unzip();
         let expect = self.expect.and_then(|expect| expect.resolve(checks, &table.key("expect")));
+        let written = WrittenRuns {
+            params: self.params,
+            jobs: self.jobs,
+            single: self.single,
+            requires: self.requires,
+            hold_after: self.hold_after,
+            runs_retention: self.runs_retention,
+            runs_max: self.runs_max,
+        };
+        let runs = written.resolve(checks, &table, own_name, &base.runs);
         let alerting = base.alerting.clone();
         let policy = Policy {
             deadline: self.deadline.unwrap_or(base.deadline),
@@ -145,6 +178,7 @@ impl WrittenWorkflow {
             losses_max: self.max_losses.map_or(base.losses_max, |most| most.0),
             redrive: redrive.0,
             expect,
+            runs: Arc::new(runs),
             alerting: AlertPolicy {
                 group_wait: self.group_wait.unwrap_or(alerting.group_wait),
                 group_interval: self.group_interval.unwrap_or(alerting.group_interval),

@@ -31,7 +31,7 @@ use super::server::budget::attach;
 use super::server::{Allowed, Matching, Place, Services};
 use super::view::hex;
 use crate::model::item::ItemDetail;
-use crate::model::{Item, ItemState, Position, quote};
+use crate::model::{Item, ItemState, Position};
 use crate::warden::WardenError;
 
 /// The page size.
@@ -49,8 +49,8 @@ pub async fn export(
     mut query: Query,
 ) -> Result<Response, Problem> {
     let mut question = Question::read(&mut query, allowed.server().clock())?;
-    let seal = flag(&mut query, "end")?.unwrap_or(false).then(Seal::default);
-    let has_history = flag(&mut query, "history")?.unwrap_or(true);
+    let seal = query.flag("end")?.unwrap_or(false).then(Seal::default);
+    let has_history = query.flag("history")?.unwrap_or(true);
     let is_closed_wanted = question.filter.states.contains(&ItemState::Closed);
     if is_closed_wanted && !has_history {
         return Err(Problem::invalid(
@@ -86,15 +86,6 @@ pub async fn export(
     });
     let content_type = [(CONTENT_TYPE, HeaderValue::from_static(NDJSON))];
     Ok((content_type, Body::from_stream(lines)).into_response())
-}
-
-fn flag(query: &mut Query, name: &str) -> Result<Option<bool>, Problem> {
-    match query.one(name)?.as_deref() {
-        None => Ok(None),
-        Some("false") => Ok(Some(false)),
-        Some("true") => Ok(Some(true)),
-        Some(other) => Err(Problem::invalid(format!("{name}={} must be true or false", quote(&other)))),
-    }
 }
 
 /// An export in progress.

@@ -241,6 +241,7 @@ fn item(create: &CreateItem) -> Item {
         version: 1,
         work: Work::default(),
         course: Course { not_before: create.plan.not_before.map(instant), ..Course::default() },
+        run: None,
         trace: create.trace.clone(),
         detail: None,
     };
@@ -277,7 +278,7 @@ fn apply_history(item: &mut Item, past: Past) {
     let own_steps = item.detail.take().and_then(|detail| detail.own_steps);
     let (progress, errors, steps) = (past.progress, past.errors, past.steps);
     item.detail =
-        Some(Box::new(ItemDetail { progress, step_progress, errors, steps, repetitions, own_steps }));
+        Some(Box::new(ItemDetail { progress, step_progress, errors, steps, repetitions, own_steps, run: None }));
 }
 
 fn exported(create: &CreateItem, item: &Item) {
@@ -376,6 +377,7 @@ fn patched(patch: &ItemPatch) {
         plan: Plan::default(),
         trace: None,
         past: None,
+        run: None,
     };
     let mut once = item(&create);
     let mut progress = serde_json::json!({"done": 3, "of": {"files": 4}});

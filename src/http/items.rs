@@ -98,6 +98,7 @@ fn create_request(parts: &Parts, workflow: WorkflowName, mut query: Query) -> Re
         plan,
         trace: request::trace(&parts.headers).map(Box::new),
         past: None,
+        run: None,
     })
 }
 
@@ -127,7 +128,7 @@ fn show_created(
 }
 
 /// The response to a write.
-fn show(status: axum::http::StatusCode, item: Item, sent: Sent, services: &Services) -> Response {
+pub(super) fn show(status: axum::http::StatusCode, item: Item, sent: Sent, services: &Services) -> Response {
     let tag = entity_tag(item.version);
     let answer = services.facts(item).answer(sent, services.access().may_read());
     (status, [(ETAG, tag)], Json(answer)).into_response()
@@ -247,7 +248,11 @@ pub async fn delete(allowed: Allowed<InPath<ItemKey>>, mut query: Query) -> Resu
     let (services, key) = allowed.granted();
     let outcome: Option<CloseOutcome> =
         query.one("outcome")?.map(|text| request::word("outcome", &text)).transpose()?;
-    let closed = services.intake.close(key, outcome.unwrap_or_default()).await;
+    let at = query.one("at")?.map(|text| request::instant("at", &text)).transpose()?;
+    let closed = match at {
+        Some(at) => services.intake.close_at(key, outcome.unwrap_or_default(), at).await,
+        None => services.intake.close(key, outcome.unwrap_or_default()).await,
+    };
     closed.map_err(|error| services.access().explain(error))?;
     Ok(success::DONE.into_response())
 }
@@ -286,6 +291,7 @@ pub async fn report(allowed: Allowed<InPath<ItemKey>>, request: Request) -> Resu
         fatal: document.fatal,
         data: document.data,
         stack: document.stack,
+        at: document.at.map(|text| request::instant("at", &text)).transpose()?,
         idempotency_key: idempotency_key(&parts)?,
     };
     let reported = services.intake.report(key, report).await;

@@ -191,6 +191,7 @@ pub async fn fail(
     let retry_after = retry_after.map(|text| request::duration("retry_after", &text)).transpose()?;
     let ignorable = error.ignorable;
     let error = ReportError {
+        at: None,
         kind: error.kind,
         message: error.message,
         retryable: error.retryable,

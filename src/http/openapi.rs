@@ -12,7 +12,7 @@ use utoipa::openapi::{OpenApi as Document, PathItem};
 use utoipa::{OpenApi, PartialSchema, ToSchema};
 use warden_api::ProblemDocument;
 
-pub use self::forms::{Form, LABEL, NAME};
+pub use self::forms::{Form, ITEM_ID, LABEL, NAME};
 pub use self::operation::{
     Answer, Body, any_object, document, file, json, lines, merge_patch, merge_patch_of_any, no_body, object,
     optional_document, page, payload, text,

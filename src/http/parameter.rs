@@ -1,12 +1,14 @@
 //! The parameters of operations. Each is declared once, and a route names those that it takes.
 
-use warden_api::limit::{IDEMPOTENCY_KEY_MAX, LABEL_NAME_MAX, LABEL_VALUE_MAX, NAME_MAX, PAGE_MAX};
+use warden_api::limit::{
+    IDEMPOTENCY_KEY_MAX, ITEM_ID_MAX, LABEL_NAME_MAX, LABEL_VALUE_MAX, NAME_MAX, PAGE_MAX,
+};
 use warden_api::word::{
-    CloseOutcome, DeliveryStatus, IncidentOrder, IncidentStatus, ItemOrder, ItemState, ProgressOperation,
-    ReplayStatus, SilenceStatus,
+    CloseOutcome, DateStyle, DeliveryStatus, IncidentOrder, IncidentStatus, ItemOrder, ItemState,
+    ParamsFormat, ProgressOperation, ReplayStatus, RunStatus, SilenceStatus,
 };
 
-use super::openapi::{Form, LABEL, NAME};
+use super::openapi::{Form, ITEM_ID, LABEL, NAME};
 use super::question::COUNT_MAX;
 
 /// Where a parameter is sent.
@@ -114,6 +116,58 @@ pub const PROGRESS_OPERATION: Parameter = words(
     keeps null",
 );
 
+pub const ENDED_AT: Parameter = query(
+    "at",
+    Kind::Text(Some(Form::Instant)),
+    "When a run ended, if that is past: an RFC 3339 instant; in a query write + as %2B",
+);
+pub const STATUS_OF_RUNS: Parameter = texts_of("status", RunStatus::WORDS, "Repeatable; all by default");
+pub const SINCE: Parameter = instant("since");
+pub const UNTIL: Parameter = instant("until");
+/// Filters of runs by their lineage.
+pub const LINEAGE: &[Parameter] = &[
+    query("source", Kind::Texts(None), "Runs with this source; repeatable, all must be there"),
+    query("target", Kind::Texts(None), "Runs with this target; repeatable, all must be there"),
+    query("actor", Kind::Text(None), "Runs by this actor"),
+    query("tool", Kind::Text(None), "Runs with this tool"),
+    query("process_type", Kind::Text(None), "Runs of processes of this type"),
+];
+pub const FORMAT_OF_PARAMS: Parameter =
+    words("format", ParamsFormat::WORDS, "json (default), yaml, env for a shell, or infa");
+pub const DATES: Parameter =
+    words("dates", DateStyle::WORDS, "How format=infa writes instants: iso (default) or powercenter");
+pub const RUN: Parameter = query(
+    "run",
+    Kind::Text(Some(Form::Text(ITEM_ID, 1, ITEM_ID_MAX))),
+    "The id of a run; by default the latest that has begun",
+);
+pub const SINCE_OF_WAIT: Parameter = query(
+    "since",
+    Kind::Text(Some(Form::Format("since"))),
+    "When the run must have ended at the earliest: `today`, or an RFC 3339 instant; by default at any time",
+);
+pub const TIMEZONE: Parameter =
+    query("timezone", Kind::Text(Some(Form::Format("timezone"))), "Where today is; UTC by default");
+pub const COVERS: Parameter = query(
+    "covers",
+    Kind::Text(Some(Form::Instant)),
+    "An instant that the successful runs of every job must cover; in a query write + as %2B",
+);
+pub const RUN_TIMEOUT: Parameter = query(
+    "timeout",
+    Kind::Text(Some(Form::Format("humantime"))),
+    "How long to wait; at most 60s, by default not at all",
+);
+pub const FAIL_FAST: Parameter =
+    query("fail_fast", Kind::Flag, "Whether a failed run ends the wait; false by default");
+pub const WAITED_WORKFLOWS: Parameter = Parameter {
+    is_required: true,
+    ..query(
+        "workflow",
+        Kind::Texts(Some(Form::Text(NAME, 1, NAME_MAX))),
+        "A workflow; repeatable, at most 32",
+    )
+};
 pub const WORKFLOWS: Parameter =
     query("workflow", Kind::Texts(None), "A glob over workflow names; repeatable");
 pub const REQUIRED_WORKFLOWS: Parameter = Parameter {

@@ -2,6 +2,7 @@
 //! problems; [`warden_api::Problem`] has their status codes.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -9,8 +10,9 @@ use axum::http::{HeaderValue, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use warden_api::ProblemDocument;
 use warden_api::problem::TYPE_PREFIX;
+use warden_api::run::UnmetRequirement;
 
-use crate::model::quote;
+use crate::model::{ItemId, quote, run};
 use crate::store::StoreError;
 use crate::warden::WardenError;
 
@@ -43,6 +45,8 @@ struct Inner {
     detail: Cow<'static, str>,
     header: Option<(HeaderName, HeaderValue)>,
     hangs_up: bool,
+    run: Option<Arc<str>>,
+    requirements: Vec<UnmetRequirement>,
 }
 
 /// Shortens a detail. Our own details quote briefly, but those of the JSON parser contain whole strings.
@@ -80,6 +84,12 @@ problems! {
     workflow_not_found: WorkflowNotFound;
     workflow_in_use: WorkflowInUse;
     workflow_configured: WorkflowConfigured;
+    run_open: RunOpen;
+    workflow_held: WorkflowHeld;
+    requirement_not_met: RequirementNotMet;
+    run_failed: RunFailed;
+    no_run_open: NoRunOpen;
+    run_not_found: RunNotFound;
     lease_not_found: LeaseNotFound;
     lease_lost: LeaseLost;
     step_order: StepOrder;
@@ -115,7 +125,15 @@ problems! {
 
 impl Problem {
     fn new(kind: warden_api::Problem, detail: Cow<'static, str>) -> Self {
-        Self(Box::new(Inner { kind, detail: short(detail), header: None, hangs_up: false }))
+        let (run, requirements) = (None, Vec::new());
+        Self(Box::new(Inner {
+            kind,
+            detail: short(detail),
+            header: None,
+            hangs_up: false,
+            run,
+            requirements,
+        }))
     }
 
     /// The last segment of the `type`, which clients use.
@@ -137,6 +155,25 @@ impl Problem {
     #[must_use]
     pub fn retry_after(self, seconds: u16) -> Self {
         self.with_header(RETRY_AFTER, HeaderValue::from(seconds))
+    }
+
+    /// Adds the id of a run.
+    #[must_use]
+    pub fn about_run(mut self, id: Option<ItemId>) -> Self {
+        self.0.run = id.map(Arc::from);
+        self
+    }
+
+    /// Adds requirements that are not met.
+    #[must_use]
+    pub fn about_requirements(mut self, unmet: Vec<run::UnmetRequirement>) -> Self {
+        let view = |unmet: run::UnmetRequirement| UnmetRequirement {
+            workflow: unmet.workflow.to_string(),
+            reason: unmet.reason.into(),
+            run: unmet.number,
+        };
+        self.0.requirements = unmet.into_iter().map(view).collect();
+        self
     }
 
     /// Closes the connection after the response, because the rest of the request's body will not be read.
@@ -166,6 +203,8 @@ impl Problem {
             status: self.0.kind.status(),
             detail: (&*self.0.detail).into(),
             instance: request_id.map(Into::into),
+            run: self.0.run.as_deref().map(Into::into),
+            requirements: self.0.requirements.clone(),
         }
     }
 
@@ -207,6 +246,13 @@ impl From<WardenError> for Problem {
                 Self::workflow_not_found(detail)
             }
             WardenError::TooManyWorkflows { .. } => Self::too_many_workflows(detail),
+            WardenError::RunOpen { id, .. } => Self::run_open(detail).about_run(id),
+            WardenError::WorkflowHeld { id, .. } => Self::workflow_held(detail).about_run(id),
+            WardenError::RequirementNotMet(unmet) => {
+                Self::requirement_not_met(detail).about_requirements(unmet)
+            }
+            WardenError::NoRunOpen(_) => Self::no_run_open(detail),
+            WardenError::RunNotFound { .. } => Self::run_not_found(detail),
             WardenError::ItemNotFound => Self::item_not_found(detail),
             WardenError::ItemConflict { .. } | WardenError::ItemNotClosed { .. } => {
                 Self::item_conflict(detail)

@@ -144,6 +144,15 @@ impl Query {
         Ok(Self { pairs: pairs.collect::<Result<_, Problem>>()?, operation: None })
     }
 
+    pub fn flag(&mut self, name: &str) -> Result<Option<bool>, Problem> {
+        match self.one(name)?.as_deref() {
+            None => Ok(None),
+            Some("false") => Ok(Some(false)),
+            Some("true") => Ok(Some(true)),
+            Some(other) => Err(Problem::invalid(format!("{name}={} must be true or false", quote(&other)))),
+        }
+    }
+
     /// All values of a repeatable parameter.
     pub fn all(&mut self, name: &str) -> Vec<String> {
         debug_assert!(self.operation.is_none_or(|operation| operation.takes(name)), "{name} is not declared");

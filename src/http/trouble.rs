@@ -56,7 +56,7 @@ pub async fn page(
 /// finding them is a scan.
 fn is_empty(services: &Services, filter: &ItemFilter, state: ItemState) -> bool {
     let count: fn(&Tally) -> u64 = match state {
-        ItemState::Held => return true,
+        ItemState::Held => |tally| tally.held,
         ItemState::Failed => |tally| tally.failed,
         ItemState::Interrupted => |tally| tally.interrupted,
         ItemState::Overdue | ItemState::Open | ItemState::Closed => return false,

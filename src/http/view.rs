@@ -5,6 +5,7 @@ mod alerts;
 mod item;
 mod receivers;
 mod replay;
+mod run;
 mod summary;
 mod time;
 mod workflow;
@@ -13,6 +14,7 @@ pub use self::alerts::{DeliveryFacts, IncidentFacts, SilenceFacts};
 pub use self::item::{ItemFacts, Sent, lease};
 pub use self::receivers::{ReceiverFacts, withhold_answers};
 pub use self::replay::ReplayFacts;
+pub use self::run::{RunFacts, RunsFacts, params, waited, windows};
 pub use self::time::{shown, told};
 pub use self::workflow::{WorkflowFacts, stats};
 

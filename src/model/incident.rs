@@ -76,6 +76,9 @@ pub struct OutcomeCounts {
     /// In the same trouble, but in another group.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub moved: u64,
+    /// Held runs that began.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub released: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
@@ -85,13 +88,13 @@ const fn is_zero(count: &u64) -> bool {
 
 impl OutcomeCounts {
     pub const fn total(&self) -> u64 {
-        let Self { closed, discarded, extended, failed, retried, moved } = *self;
-        closed + discarded + extended + failed + retried + moved
+        let Self { closed, discarded, extended, failed, retried, moved, released } = *self;
+        closed + discarded + extended + failed + retried + moved + released
     }
 
     /// Words and counts, without zeros.
     pub fn words(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let Self { closed, discarded, extended, failed, retried, moved } = *self;
+        let Self { closed, discarded, extended, failed, retried, moved, released } = *self;
         let all = [
             ("closed", closed),
             ("discarded", discarded),
@@ -99,6 +102,7 @@ impl OutcomeCounts {
             ("failed", failed),
             ("retried", retried),
             ("moved", moved),
+            ("released", released),
         ];
         all.into_iter().filter(|(_, count)| *count > 0)
     }
@@ -113,6 +117,7 @@ impl OutcomeCounts {
             failed: self.failed.saturating_sub(earlier.failed),
             retried: self.retried.saturating_sub(earlier.retried),
             moved: self.moved.saturating_sub(earlier.moved),
+            released: self.released.saturating_sub(earlier.released),
         }
     }
 }

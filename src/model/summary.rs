@@ -73,7 +73,7 @@ mod tests {
 
     fn closing(keep_payload: Duration) -> Closing {
         let retention = Duration::from_secs(3600);
-        Closing { outcome: CloseOutcome::Success, at: NOW, retention, keep_payload }
+        Closing { outcome: CloseOutcome::Success, at: NOW, retention, keep_payload, ended_at: None }
     }
 
     fn item(workflow: &str, step: Option<&str>, deadline: i64, size: u64) -> Item {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::item::Closing;
 use super::{
-    Backoff, CloseOutcome, DURATION_MAX, Expectation, Redrive, RetryPolicy, Severity, Step, Timestamp,
-    WorkflowName,
+    Backoff, CloseOutcome, DURATION_MAX, Expectation, Redrive, RetryPolicy, RunPolicy, Severity, Step,
+    Timestamp, WorkflowName,
 };
 
 /// How far ahead a deadline may be: 10 years of 365.25 days.
@@ -86,6 +86,7 @@ pub struct Policy {
     pub redrive: Option<Redrive>,
     /// `None` if nothing is expected.
     pub expect: Option<Expectation>,
+    pub runs: Arc<RunPolicy>,
     pub alerting: AlertPolicy,
 }
 
@@ -112,6 +113,7 @@ impl Policy {
             losses_max: None,
             redrive: None,
             expect: None,
+            runs: Arc::default(),
             alerting: AlertPolicy {
                 group_wait: Duration::ZERO,
                 group_interval: second,
@@ -138,7 +140,8 @@ impl Policy {
     }
 
     pub fn closing(&self, outcome: CloseOutcome, at: Timestamp) -> Closing {
-        Closing { outcome, at, retention: self.retention, keep_payload: self.keep_payload }
+        let Self { retention, keep_payload, .. } = *self;
+        Closing { outcome, at, retention, keep_payload, ended_at: None }
     }
 }
 

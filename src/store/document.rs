@@ -1,14 +1,15 @@
 //! Documents: everything stored apart from items.
 //!
 //! A document is written and removed as a whole, under an id that includes its kind. Some are parts of
-//! another one and are removed with it: deliveries of an incident, chunks of a replay.
+//! another one and are removed with it: deliveries of an incident, chunks of a replay, the ledger of runs of
+//! their history.
 //!
 //! Ids are ordered as a feed tells the documents of an opened store: workflows before what depends on their
 //! policies, incidents before their deliveries.
 
 use crate::model::{
     ClockAnchor, Delivery, DeliveryId, Incident, IncidentId, Progress, Replay, ReplayChunk, ReplayId,
-    Silence, SilenceId, Timestamp, Workflow, WorkflowName,
+    RunEntry, RunHistory, Silence, SilenceId, Timestamp, Workflow, WorkflowName,
 };
 
 /// Observers are told only of those for which [`Document::is_told`] is true.
@@ -22,6 +23,10 @@ pub enum Document {
     Incident(Box<Incident>),
     Delivery(Box<Delivery>),
     Replay(Box<Replay>),
+    /// A run of a workflow, in its ledger.
+    Run(WorkflowName, Box<RunEntry>),
+    /// What a workflow's runs have come to.
+    RunHistory(WorkflowName, Box<RunHistory>),
     /// A part of a replay's selection. It may be written before its replay.
     ReplayChunk(ReplayId, Box<ReplayChunk>),
     /// Ties steady time to the wall clock.
@@ -33,6 +38,9 @@ pub enum Document {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DocumentId {
     Workflow(WorkflowName),
+    RunHistory(WorkflowName),
+    /// With its number.
+    Run(WorkflowName, u64),
     Progress(WorkflowName),
     Silence(SilenceId),
     Incident(IncidentId),
@@ -52,6 +60,8 @@ impl Document {
             Self::Incident(incident) => DocumentId::Incident(incident.id.clone()),
             Self::Delivery(delivery) => DocumentId::Delivery(delivery.incident.clone(), delivery.id.clone()),
             Self::Replay(replay) => DocumentId::Replay(replay.id.clone()),
+            Self::Run(workflow, entry) => DocumentId::Run(workflow.clone(), entry.number),
+            Self::RunHistory(workflow, _) => DocumentId::RunHistory(workflow.clone()),
             Self::ReplayChunk(replay, chunk) => DocumentId::ReplayChunk(replay.clone(), chunk.index),
             Self::Clock(_) => DocumentId::Clock,
             Self::HealthCheck(_) => DocumentId::HealthCheck,
@@ -60,14 +70,14 @@ impl Document {
 
     /// Whether observers are told of it. Nothing is derived from the others, which are many or change often.
     pub fn is_told(&self) -> bool {
-        !matches!(self, Self::ReplayChunk(..) | Self::Clock(_) | Self::HealthCheck(_))
+        !matches!(self, Self::Run(..) | Self::ReplayChunk(..) | Self::Clock(_) | Self::HealthCheck(_))
     }
 }
 
 impl DocumentId {
     /// As [`Document::is_told`].
     pub fn is_told(&self) -> bool {
-        !matches!(self, Self::ReplayChunk(..) | Self::Clock | Self::HealthCheck)
+        !matches!(self, Self::Run(..) | Self::ReplayChunk(..) | Self::Clock | Self::HealthCheck)
     }
 }
 
@@ -75,6 +85,9 @@ impl DocumentId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DocumentSet {
     Workflows,
+    RunHistories,
+    Runs,
+    RunsOf(WorkflowName),
     Progress,
     Silences,
     Incidents,
@@ -87,14 +100,22 @@ pub enum DocumentSet {
 
 impl DocumentSet {
     /// What a feed tells of an opened store, in this order.
-    pub const TOLD: [Self; 6] =
-        [Self::Workflows, Self::Progress, Self::Silences, Self::Incidents, Self::Deliveries, Self::Replays];
+    pub const TOLD: [Self; 7] = [
+        Self::Workflows,
+        Self::RunHistories,
+        Self::Progress,
+        Self::Silences,
+        Self::Incidents,
+        Self::Deliveries,
+        Self::Replays,
+    ];
 
     /// The parts of a document, if it can have any.
     pub fn parts_of(id: &DocumentId) -> Option<Self> {
         match id {
             DocumentId::Incident(incident) => Some(Self::DeliveriesOf(incident.clone())),
             DocumentId::Replay(replay) => Some(Self::ChunksOf(replay.clone())),
+            DocumentId::RunHistory(workflow) => Some(Self::RunsOf(workflow.clone())),
             _ => None,
         }
     }
@@ -102,6 +123,8 @@ impl DocumentSet {
     pub fn contains(&self, id: &DocumentId) -> bool {
         match (self, id) {
             (Self::Workflows, DocumentId::Workflow(_))
+            | (Self::RunHistories, DocumentId::RunHistory(_))
+            | (Self::Runs, DocumentId::Run(..))
             | (Self::Progress, DocumentId::Progress(_))
             | (Self::Silences, DocumentId::Silence(_))
             | (Self::Incidents, DocumentId::Incident(_))
@@ -110,6 +133,7 @@ impl DocumentSet {
             | (Self::Chunks, DocumentId::ReplayChunk(..)) => true,
             (Self::DeliveriesOf(incident), DocumentId::Delivery(of, _)) => incident == of,
             (Self::ChunksOf(replay), DocumentId::ReplayChunk(of, _)) => replay == of,
+            (Self::RunsOf(workflow), DocumentId::Run(of, _)) => workflow == of,
             _ => false,
         }
     }
@@ -175,6 +199,30 @@ is_a_document!(
     Replay in Replay,
     ClockAnchor in Clock
 );
+
+impl TryFrom<Document> for RunEntry {
+    type Error = Document;
+
+    /// Fails with a document of another kind.
+    fn try_from(document: Document) -> Result<Self, Document> {
+        match document {
+            Document::Run(_, entry) => Ok(*entry),
+            other => Err(other),
+        }
+    }
+}
+
+impl TryFrom<Document> for RunHistory {
+    type Error = Document;
+
+    /// Fails with a document of another kind.
+    fn try_from(document: Document) -> Result<Self, Document> {
+        match document {
+            Document::RunHistory(_, history) => Ok(*history),
+            other => Err(other),
+        }
+    }
+}
 
 impl TryFrom<Document> for ReplayChunk {
     type Error = Document;

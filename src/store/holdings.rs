@@ -1,4 +1,4 @@
-//! Per workflow, the number of items, including closed ones, and the open incidents.
+//! Per workflow, the number of items, including closed ones, the open incidents, and whether it has runs.
 //!
 //! Commands decide by it, without a search, whether a workflow created on first use may be removed. It is
 //! derived, and counted when an engine opens.
@@ -16,6 +16,8 @@ struct Held {
     is_stored: bool,
     items: u64,
     open_incidents: u64,
+    /// Whether it has a history of runs, which decides about the next one.
+    has_runs: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -32,6 +34,7 @@ impl Holdings {
         match document {
             Document::Workflow(workflow) => self.add_workflow(&workflow.name),
             Document::Incident(incident) => self.put_incident(incident),
+            Document::RunHistory(workflow, _) => self.change(workflow, |held| held.has_runs = true),
             _ => {}
         }
     }
@@ -41,6 +44,7 @@ impl Holdings {
         match id {
             DocumentId::Workflow(name) => self.remove_workflow(name),
             DocumentId::Incident(id) => self.remove_incident(id),
+            DocumentId::RunHistory(workflow) => self.change(workflow, |held| held.has_runs = false),
             _ => {}
         }
     }
@@ -55,9 +59,10 @@ impl Holdings {
         self.workflows.get(workflow).is_some_and(|held| held.is_stored)
     }
 
-    /// Whether it has items or open incidents.
+    /// Whether it has items, open incidents or a history of runs.
     pub(super) fn is_in_use(&self, workflow: &str) -> bool {
-        self.workflows.get(workflow).is_some_and(|held| held.items > 0 || held.open_incidents > 0)
+        let is_used = |held: &Held| held.items > 0 || held.open_incidents > 0 || held.has_runs;
+        self.workflows.get(workflow).is_some_and(is_used)
     }
 
     fn add_workflow(&mut self, workflow: &WorkflowName) {

@@ -31,7 +31,9 @@ pub mod log;
 pub mod record;
 
 pub use check::{CheckError, Finding, GenerationHeld, LogHeld, Report};
-pub use command::{Claim, Command, Creation, DELIVERIES_MAX, Growth, Outcome, REPLAY_CHUNKS_MAX, StepReport};
+pub use command::{
+    Claim, Command, Creation, DELIVERIES_MAX, Growth, Outcome, REPLAY_CHUNKS_MAX, RunCreation, StepReport,
+};
 pub use document::{Document, DocumentId, DocumentOrder, DocumentSet, ListDocuments, of_kind};
 pub use error::{OnDamage, OpenError, OpenErrorKind, StoreError};
 pub use feed::{Change, Observer};

@@ -233,6 +233,21 @@ impl Census {
         found
     }
 
+    /// Failed items of a workflow, the earliest deadline first, after a position.
+    pub fn failed_of(&self, workflow: &str, after: Option<Place>, limit: usize) -> Vec<Place> {
+        let state = self.lock();
+        let mut found: Vec<_> = state
+            .workflows
+            .get(workflow)
+            .map(|census| census.failed.after(after, limit))
+            .into_iter()
+            .flatten()
+            .collect();
+        found.sort_unstable();
+        found.truncate(limit);
+        found
+    }
+
     /// The first item of a workflow whose redrive is due by `now` and is not in `taken`. The error is when to
     /// ask again.
     pub fn redrivable(
@@ -324,7 +339,8 @@ impl State {
         self.workflows.get_mut(name).expect("it was just put there if it was missing")
     }
 
-    /// Adds an open item: to the overdue items, or with a timer. Returns its incident.
+    /// Adds an open item, or a run that waits for others: with a timer, or to the items whose deadline is
+    /// past. Returns its incident.
     fn put_open(
         &mut self,
         number: ItemNumber,
@@ -334,6 +350,9 @@ impl State {
     ) -> Option<IncidentKey> {
         let placed = self.placed(number, class, deadline);
         if deadline <= now {
+            if class.kind == IncidentKind::Held {
+                return Some(self.put_held(number, class, deadline));
+            }
             let census = self.workflow(&class.workflow);
             let key = census.add_troubled(IncidentKind::Overdue, class.group.clone(), placed);
             self.touched.insert(key.clone());
@@ -351,9 +370,24 @@ impl State {
 
     /// Adds a failed item. Returns its incident.
     fn put_failed(&mut self, number: ItemNumber, class: &Class, deadline: Timestamp) -> IncidentKey {
+        self.put_aside(number, class, deadline, IncidentKind::Failed)
+    }
+
+    /// Adds a held run that people are told about. Returns its incident.
+    fn put_held(&mut self, number: ItemNumber, class: &Class, deadline: Timestamp) -> IncidentKey {
+        self.put_aside(number, class, deadline, IncidentKind::Held)
+    }
+
+    fn put_aside(
+        &mut self,
+        number: ItemNumber,
+        class: &Class,
+        deadline: Timestamp,
+        kind: IncidentKind,
+    ) -> IncidentKey {
         let placed = self.placed(number, class, deadline);
         let census = self.workflow(&class.workflow);
-        let key = census.add_troubled(IncidentKind::Failed, class.group.clone(), placed);
+        let key = census.add_troubled(kind, class.group.clone(), placed);
         self.touched.insert(key.clone());
         self.redrivable.remove(number);
         key
@@ -376,7 +410,9 @@ impl State {
                 self.claimable.postpone(self.placed(number, &class, stood), deadline);
             }
         }
-        if self.put_open(number, &class, deadline, moment.now).is_some() {
+        if self.put_open(number, &class, deadline, moment.now).is_some()
+            && class.kind == IncidentKind::Overdue
+        {
             self.claimable.note_due();
         }
     }

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use crate::model::item::StepRefusal;
+use crate::model::run::{RunRefusal, UnmetReason, UnmetRequirement};
 use crate::model::{
-    DeliveryId, Item, LeaseLost, Moment, NameError, ReplayStatus, Timestamp, WorkflowName, quote,
+    DeliveryId, Item, ItemId, LeaseLost, Moment, NameError, ReplayStatus, Timestamp, WorkflowName, quote,
 };
 use crate::notifier::ResendError;
 use crate::store::{Outcome, StoreError};
@@ -81,6 +82,22 @@ pub enum WardenError {
     /// The item is at another step.
     #[error("{0}")]
     StepOrder(StepRefusal),
+    #[error(
+        "run {number} of the workflow {workflow} is open{}; close it first, or set `single` of the workflow",
+        whose(.id)
+    )]
+    RunOpen { workflow: WorkflowName, number: u64, id: Option<ItemId> },
+    #[error(
+        "the workflow {workflow} is on hold, and its run {number} is held already{}; release the workflow first",
+        whose(.id)
+    )]
+    WorkflowHeld { workflow: WorkflowName, number: u64, id: Option<ItemId> },
+    #[error("{}", unmet(.0))]
+    RequirementNotMet(Vec<UnmetRequirement>),
+    #[error("the workflow {0} has no open run")]
+    NoRunOpen(WorkflowName),
+    #[error("no run of the workflow {workflow} has the id {id}; ended runs are kept for runs_retention")]
+    RunNotFound { workflow: WorkflowName, id: ItemId },
     #[error("no incident has this id; resolved incidents are removed after alerting.history")]
     IncidentNotFound,
     #[error(
@@ -182,6 +199,35 @@ pub(super) fn changed(outcome: Outcome, moment: Moment) -> Result<Item, WardenEr
     }
 }
 
+fn whose(id: &Option<ItemId>) -> String {
+    id.as_ref().map(|id| format!(" (its item is {})", quote(&**id))).unwrap_or_default()
+}
+
+fn unmet(requirements: &[UnmetRequirement]) -> String {
+    let one = |unmet: &UnmetRequirement| {
+        let UnmetRequirement { workflow, reason, number } = unmet;
+        let run = number.map(|number| format!("run {number} of {workflow}")).unwrap_or_default();
+        match reason {
+            UnmetReason::Open => format!("{run} is open"),
+            UnmetReason::Held => format!("{run} is held"),
+            UnmetReason::Failed => format!("{run} has failed"),
+            UnmetReason::Stale => format!("{run} succeeded too long ago"),
+            UnmetReason::NeverRun => format!("{workflow} has never run"),
+        }
+    };
+    let all: Vec<String> = requirements.iter().map(one).collect();
+    format!("what the run requires has not succeeded: {}", all.join(", "))
+}
+
+/// Why a run cannot be made.
+fn run_refusal(workflow: WorkflowName, refusal: RunRefusal) -> WardenError {
+    match refusal {
+        RunRefusal::Open { number, item } => WardenError::RunOpen { workflow, number, id: item },
+        RunRefusal::OnHold { number, item } => WardenError::WorkflowHeld { workflow, number, id: item },
+        RunRefusal::Unmet(requirements) => WardenError::RequirementNotMet(requirements),
+    }
+}
+
 /// Why a command on an item was refused.
 pub(super) fn refusal(outcome: Outcome, moment: Moment) -> WardenError {
     match outcome {
@@ -191,6 +237,7 @@ pub(super) fn refusal(outcome: Outcome, moment: Moment) -> WardenError {
         Outcome::Refused(refusal) => WardenError::Invalid(refusal.to_string()),
         Outcome::StepRefused(refusal @ StepRefusal::Unknown { .. }) => WardenError::StepUnknown(refusal),
         Outcome::StepRefused(refusal) => WardenError::StepOrder(refusal),
+        Outcome::RunRefused(workflow, refusal) => run_refusal(workflow, *refusal),
         Outcome::StorageFull => WardenError::StorageFull,
         _ => WardenError::ItemNotFound,
     }

@@ -27,6 +27,7 @@ mod redrives;
 mod replays;
 pub mod report;
 mod retention;
+pub mod runs;
 pub mod silences;
 mod steps;
 mod watch;
@@ -49,6 +50,7 @@ pub use self::recovery::Recovery;
 pub use self::redrives::{RedriveCounts, RedriveTarget, Redrives};
 pub use self::replays::{ReplayAction, ReplayCounts, ReplayEntry, ReplaySettings, Replays, StartReplay};
 pub use self::retention::Retention;
+pub use self::runs::Runs;
 pub use self::silences::Silences;
 pub use self::steps::{DURATION_BOUNDS, StepTallies, StepTally};
 pub use self::watch::Loops;
@@ -94,6 +96,7 @@ pub struct Warden {
     pub redrives: Arc<Redrives>,
     pub alerting: Arc<Alerting>,
     pub silences: Arc<Silences>,
+    pub runs: Arc<Runs>,
     pub expectations: Arc<Expectations>,
     pub retention: Arc<Retention>,
     pub health: Arc<Health>,

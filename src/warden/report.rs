@@ -5,7 +5,7 @@ use warden_api::limit::{ERROR_DATA_MAX, ERROR_MESSAGE_MAX, ERROR_STACK_MAX, ERRO
 use super::WardenError;
 use crate::model::item::STEP_MESSAGE_MAX;
 use crate::model::random::repeatable_id;
-use crate::model::{Item, ItemError, ItemKey, Random, Timestamp};
+use crate::model::{ClockTime, Item, ItemError, ItemKey, Moment, Random, Timestamp};
 
 #[derive(Clone, Debug)]
 pub struct ReportError {
@@ -16,6 +16,8 @@ pub struct ReportError {
     pub fatal: bool,
     pub data: serde_json::Value,
     pub stack: Option<String>,
+    /// When it occurred, by the wall clock; `None` for now.
+    pub at: Option<Timestamp>,
     /// Identifies repetitions of the report.
     pub idempotency_key: Option<String>,
 }
@@ -25,6 +27,14 @@ pub(super) fn log_exhausted(item: &Item) {
     let Item { workflow, id, course, .. } = item;
     let error = item.detail().errors.last().map(|error| &*error.id);
     tracing::warn!(%workflow, item = %id, error, losses = course.losses, "item failed: its leases ran out");
+}
+
+/// An instant of the wall clock that is past, by the steady clock.
+pub(super) fn past(at: Timestamp, moment: Moment) -> Result<Timestamp, WardenError> {
+    if at > moment.wall(moment.now) {
+        return Err(WardenError::Invalid(format!("at is {at}, which is in the future")));
+    }
+    Ok(moment.steady(ClockTime::on_wall(at)))
 }
 
 /// Checks the length of the message of a step.
@@ -40,9 +50,11 @@ pub(super) fn check_message(message: Option<&str>) -> Result<(), WardenError> {
 pub(super) fn item_error(
     request: ReportError,
     key: &ItemKey,
-    now: Timestamp,
+    moment: Moment,
     random: &dyn Random,
 ) -> Result<ItemError, WardenError> {
+    let now = moment.now;
+    let at = request.at.map(|at| past(at, moment)).transpose()?;
     let too_long = |what, limit| WardenError::Invalid(format!("{what} may have at most {limit} bytes"));
     if request.kind.is_empty() || request.kind.len() > ERROR_TYPE_MAX {
         return Err(WardenError::Invalid(format!("an error's type must be 1 to {ERROR_TYPE_MAX} bytes")));
@@ -67,7 +79,7 @@ pub(super) fn item_error(
         retryable: request.retryable,
         fatal: request.fatal,
         step: None,
-        at: now,
+        at: at.unwrap_or(now),
         data: request.data,
         stack: request.stack,
     })

@@ -15,10 +15,13 @@ use super::expectations::{Expectations, ExpectedWork};
 use super::handoff::Handoff;
 use super::heartbeat::{Heartbeat, HeartbeatCounts};
 use super::replays::{KnownReplays, ReplayParts};
+use super::retention::Swept;
+use super::runs::KnownRuns;
 use super::silences::KnownSilences;
 use super::steps::StepCounts;
 use super::{
-    Health, Intake, Parts, Queries, Recovery, Redrives, Replays, Retention, Silences, Warden, WardenSettings,
+    Health, Intake, Parts, Queries, Recovery, Redrives, Replays, Retention, Runs, Silences, Warden,
+    WardenSettings,
 };
 use crate::notifier::NotifierService;
 use crate::store::{Command, Observer, Store, StoreError};
@@ -58,6 +61,7 @@ impl Warden {
         let census = Arc::new(Census::new(clock.clone(), workflows.clone()));
         let step_counts = Arc::new(StepCounts::new(workflows.clone()));
         let known_silences = Arc::new(KnownSilences::default());
+        let known_runs = Arc::new(KnownRuns::default());
         let live = Arc::new(LiveIncidents::new(workflows.clone(), clock.clone()));
         let (known_replays, arrivals) = KnownReplays::new(clock.clone());
         let known_replays = Arc::new(known_replays);
@@ -77,6 +81,7 @@ impl Warden {
             known_silences.clone(),
             live.clone(),
             known_replays.clone(),
+            known_runs.clone(),
             notifier.observer(),
         ];
         attach(store.clone(), observers).await?;
@@ -119,8 +124,9 @@ impl Warden {
                 external_url,
             },
         );
-        let retention =
-            Retention::new(&context, live, notifier, silences.clone(), replays.clone(), incident_history);
+        let runs = Arc::new(Runs::new(&context, known_runs, waiting_claims_max));
+        let swept = Swept { silences: silences.clone(), replays: replays.clone(), runs: runs.clone() };
+        let retention = Retention::new(&context, live, notifier, swept, incident_history);
         let health = Health::new(&context, known_silences.clone(), clock_counts.clone(), heartbeats.clone());
         let warden = Arc::new(Self {
             intake: Arc::new(Intake::new(&context, payload_max)),
@@ -130,6 +136,7 @@ impl Warden {
             redrives: Arc::new(redrives),
             alerting: Arc::new(alerting),
             silences,
+            runs,
             expectations: Arc::new(Expectations::new(&context, expected.clone())),
             retention: Arc::new(retention),
             health: Arc::new(health),
@@ -154,6 +161,8 @@ impl Warden {
         running.spawn(async move { follower.run(saving, token).await });
         let (expectations, token) = (warden.expectations.clone(), stop.clone());
         running.spawn(async move { expectations.run(token).await });
+        let (runs, token) = (warden.runs.clone(), stop.clone());
+        running.spawn(async move { runs.run(token).await });
         if let Some(settings) = heartbeat {
             let pulses = vec![
                 ("waits for deadlines", watching),

@@ -77,6 +77,15 @@ impl Workflows {
         self.policy(name).expect.as_ref()?.zone()
     }
 
+    /// The workflows whose runs require those of this one.
+    pub fn requiring(&self, workflow: &WorkflowName) -> Vec<WorkflowName> {
+        let requires = |policy: &Policy| {
+            policy.runs.requires.iter().any(|requirement| requirement.workflow == *workflow)
+        };
+        let requiring = self.configured.iter().filter(|(_, policy)| requires(policy));
+        requiring.map(|(name, _)| name.clone()).collect()
+    }
+
     /// Workflows with redrives.
     pub fn redriving(&self) -> impl Iterator<Item = (WorkflowName, Redrive)> {
         let redrives =
@@ -182,7 +191,11 @@ impl Observer for Workflows {
             match change {
                 Change::Put(Document::Workflow(workflow)) => self.put(workflow),
                 Change::Removed(DocumentId::Workflow(name)) => drop(self.write().remove(name)),
-                Change::Item { .. } | Change::Step { .. } | Change::Put(_) | Change::Removed(_) => {}
+                Change::Item { .. }
+                | Change::Step { .. }
+                | Change::Run { .. }
+                | Change::Put(_)
+                | Change::Removed(_) => {}
             }
         }
     }

@@ -182,6 +182,7 @@ fn closing(story: &Story, dice: &mut Dice) -> Closing {
         at: Story::time(story.submitted),
         retention: RETENTION,
         keep_payload: if dice.percent(40) { RETENTION } else { Duration::ZERO },
+        ended_at: None,
     }
 }
 

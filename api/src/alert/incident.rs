@@ -88,6 +88,9 @@ pub struct Became {
     /// In the same trouble, but in another group; left out if 0.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moved: Option<u64>,
+    /// Held runs that began; left out if 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub released: Option<u64>,
 }
 
 /// Missed starts.

@@ -126,7 +126,7 @@ pub fn next_told(incident: &warden_api::Incident, at: impl FnOnce(WallTime) -> S
 
 /// The outcomes of the items that left.
 fn became(incident: &warden_api::Incident) -> Option<String> {
-    let Became { closed, discarded, extended, failed, retried, moved } = incident.became?;
+    let Became { closed, discarded, extended, failed, retried, moved, released } = incident.became?;
     let counts = [
         (closed, "closed"),
         (discarded, "discarded"),
@@ -134,6 +134,7 @@ fn became(incident: &warden_api::Incident) -> Option<String> {
         (failed, "failed"),
         (moved.unwrap_or_default(), "moved"),
         (retried.unwrap_or_default(), "retried"),
+        (released.unwrap_or_default(), "released"),
     ];
     let counts = counts.into_iter().filter(|(count, _)| *count > 0);
     let text = counts.map(|(count, word)| format!("{count} {word}")).collect::<Vec<_>>().join(", ");

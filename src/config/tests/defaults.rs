@@ -114,6 +114,13 @@ fn every_commented_example_is_right_and_shows_every_setting() {
         max_losses,
         redrive,
         expect,
+        params,
+        jobs,
+        single,
+        requires,
+        hold_after,
+        runs_retention,
+        runs_max,
         receivers,
         escalate,
         fallback,
@@ -139,6 +146,8 @@ fn every_commented_example_is_right_and_shows_every_setting() {
         cron.is_some() && timezone.is_some() && every.is_none() && grace.is_some() && min_items.is_some()
     );
     assert!(redrive.is_some() && max_losses.is_some());
+    assert!(params.is_some() && jobs.is_some() && single.is_some() && requires.is_some());
+    assert!(hold_after.is_some() && runs_retention.is_some() && runs_max.is_some());
     assert!(retry.is_some() && escalate.is_some() && fallback.is_some() && group_by.is_some());
     assert!(tables.tokens[0].workflows.is_some());
 }

@@ -87,6 +87,7 @@ fn create(mut line: Line<'_>, access: &Access) -> Result<BatchItem, Problem> {
         plan,
         trace: trace.map(Box::new),
         past,
+        run: None,
     })))
 }
 

@@ -100,7 +100,7 @@ pub fn write_line(line: &impl Serialize, text: &mut Vec<u8>) -> Result<(), Warde
 /// Adds the history to a line.
 fn tell_past<'a>(line: &mut Written<'a>, item: &'a Item, is_payload_gone: bool, moment: Moment) {
     let at = |steady| Cow::from(told(steady, moment).to_string());
-    let ItemDetail { progress, errors, steps, own_steps: _, step_progress: _, repetitions: _ } =
+    let ItemDetail { progress, errors, steps, own_steps: _, step_progress: _, repetitions: _, run: _ } =
         item.detail();
     let gone = item.payload.as_ref().filter(|_| is_payload_gone);
     line.state = Some(item.state(moment).as_str().into());

@@ -43,6 +43,22 @@ pub fn detail(problem: Problem) -> Cow<'static, str> {
         Problem::WorkflowConfigured => {
             "the workflow uploads is defined in the configuration; remove it there".into()
         }
+        Problem::RunOpen => {
+            "run 41 of the workflow nightly is open (its item is \"nightly-41\"); close it first, or set \
+            `single` of the workflow"
+                .into()
+        }
+        Problem::WorkflowHeld => {
+            "the workflow nightly is on hold, and its run 42 is held already; release the workflow first"
+                .into()
+        }
+        Problem::RequirementNotMet => "what the run requires has not succeeded: run 7 of load is open".into(),
+        Problem::RunFailed => "run 42 of the workflow nightly has failed".into(),
+        Problem::NoRunOpen => "the workflow nightly has no open run".into(),
+        Problem::RunNotFound => {
+            "no run of the workflow nightly has the id nightly-1; ended runs are kept for runs_retention"
+                .into()
+        }
         Problem::LeaseNotFound => WardenError::LeaseNotFound.to_string().into(),
         Problem::StepOrder => {
             "the item is at the step copy, not at backup; only the step that it is at can be reported".into()

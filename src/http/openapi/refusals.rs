@@ -97,6 +97,8 @@ fn response(problems: &[Problem]) -> Response {
 pub fn examples() -> impl Iterator<Item = (String, RefOr<Example>)> {
     Problem::ALL.into_iter().map(|problem| {
         let document = ProblemDocument {
+            run: None,
+            requirements: Vec::new(),
             kind: format!("{TYPE_PREFIX}{}", problem.slug()).into(),
             title: problem.title().into(),
             status: problem.status(),

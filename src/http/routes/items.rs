@@ -11,7 +11,7 @@ use warden_api::word::Scope;
 
 use crate::http::openapi::{document, file, json, lines, merge_patch, no_body, page, payload, text};
 use crate::http::parameter::{
-    CURSOR_OF_EXPORT, END, FILTERS, HISTORY, IF_MATCH, KEY_OF_ERROR, KEY_OF_ITEM, ORDER_OF_EXPORT,
+    CURSOR_OF_EXPORT, END, ENDED_AT, FILTERS, HISTORY, IF_MATCH, KEY_OF_ERROR, KEY_OF_ITEM, ORDER_OF_EXPORT,
     ORDER_OF_LIST, OUTCOME, PAGING, PREFER, RANGE, STATES, STATES_BUT_CLOSED, TERMS, WORKFLOWS,
 };
 use crate::http::route::Route;
@@ -62,7 +62,7 @@ pub fn routes() -> Vec<Route> {
         Route::delete(path::ITEM, "close_item")
             .needs::<InPath<ItemKey>>(Scope::Ingest)
             .about("Close an item. Closing it again succeeds.")
-            .takes(&[&[OUTCOME]])
+            .takes(&[&[OUTCOME, ENDED_AT]])
             .answers(204, "Closed, by this request or an earlier one", no_body())
             .refuses(&[ItemNotFound, WorkflowNotFound])
             .to(items::delete),

@@ -4,15 +4,17 @@ mod alerts;
 mod items;
 mod operation;
 mod recovery;
+mod runs;
 mod workflows;
 
 use super::route::Route;
 
 pub fn all() -> Vec<Route> {
-    let tags: [(&str, Vec<Route>); 5] = [
+    let tags: [(&str, Vec<Route>); 6] = [
         ("items", items::routes()),
         ("recovery", recovery::routes()),
         ("workflows", workflows::routes()),
+        ("runs", runs::routes()),
         ("alerts", alerts::routes()),
         ("operation", operation::routes()),
     ];

@@ -103,6 +103,7 @@ impl Server {
     pub fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
         self.warden.recovery.stop_waiting();
+        self.warden.runs.stop_waiting();
     }
 
     pub(super) fn is_draining(&self) -> bool {

@@ -49,9 +49,10 @@ impl From<IncidentFacts> for warden_api::Incident {
 }
 
 fn became(outcomes: model::OutcomeCounts) -> Became {
-    let model::OutcomeCounts { closed, discarded, extended, failed, retried, moved } = outcomes;
+    let model::OutcomeCounts { closed, discarded, extended, failed, retried, moved, released } = outcomes;
     let some = |count: u64| Some(count).filter(|count| *count > 0);
-    Became { closed, discarded, extended, failed, retried: some(retried), moved: some(moved) }
+    let (retried, moved, released) = (some(retried), some(moved), some(released));
+    Became { closed, discarded, extended, failed, retried, moved, released }
 }
 
 fn missed(missed: model::Missed, zone: Option<Zone>, moment: Moment) -> Missed {

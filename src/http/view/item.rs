@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 use warden_api::item::{ItemAnswer, ItemError, ItemReceipt, Payload, StepRecord};
 
-use super::{hex, shown, told};
+use super::{hex, params, shown, told};
 use crate::model::item::ItemDetail;
 use crate::model::{self, IncidentId, Item, ItemState, Lease, LeaseId, Moment, PayloadInfo};
 
@@ -41,7 +41,10 @@ impl From<ItemFacts> for warden_api::Item {
         let is_closed = item.closed.is_some();
         let interruption = item.course.interruption.filter(|_| state == ItemState::Interrupted);
         let interrupted_until = interruption.and_then(|interruption| interruption.until).map(at);
-        let detail = item.detail.map(|detail| *detail).unwrap_or_default();
+        let held_for = item.held_for();
+        let run = item.run.clone();
+        let mut detail = item.detail.map(|detail| *detail).unwrap_or_default();
+        let run_detail = detail.run.take().map(|run| *run).unwrap_or_default();
         let steps = step_records(&detail, moment);
         Self {
             workflow: item.workflow.into(),
@@ -67,7 +70,12 @@ impl From<ItemFacts> for warden_api::Item {
             progress: detail.progress,
             errors: detail.errors.into_iter().map(|found| error(found, moment)).collect(),
             artifacts: Vec::new(),
-            params: None,
+            number: run.as_ref().map(|run| run.number),
+            held_for: held_for.map(Into::into),
+            started_at: run.as_ref().and_then(|run| run.started_at).map(at),
+            params: run_detail.params.as_ref().map(params),
+            counts: run.is_some().then_some(run_detail.counts),
+            lineage: run_detail.lineage,
             lease: running,
             retry_at: item.work.retry_at.filter(|at| *at > moment.now && item.closed.is_none()).map(at),
             incident: incident.map(|id| id.0),
@@ -91,9 +99,16 @@ impl ItemFacts {
         ItemAnswer::Receipt(ItemReceipt {
             state: item.state(moment).into(),
             deadline: has_deadline.then_some(shown(item.deadline, moment)),
-            labels: is_new.then_some(item.labels),
-            step: item.step.filter(|_| is_new).map(Arc::from),
-            payload: has_payload.then(|| payload(item.payload)),
+            labels: is_new.then(|| item.labels.clone()),
+            step: item.step.clone().filter(|_| is_new).map(Arc::from),
+            payload: has_payload.then(|| payload(item.payload.clone())),
+            number: item.run.as_ref().filter(|_| is_new).map(|run| run.number),
+            params: item
+                .detail()
+                .run
+                .as_ref()
+                .filter(|_| is_new)
+                .and_then(|run| run.params.as_ref().map(params)),
             version: item.version,
             workflow: item.workflow.into(),
             id: item.id.into(),

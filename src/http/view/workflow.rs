@@ -102,11 +102,11 @@ pub fn stats(tally: Tally, mut tallies: StepTallies, policy: &model::Policy) -> 
     steps.extend(tallies.into_iter().map(|(name, tally)| step_stats(name, tally)));
     steps.extend(together);
     Stats {
-        open: tally.unclosed - tally.overdue - tally.failed,
+        open: tally.unclosed - tally.overdue - tally.failed - tally.held,
         overdue: tally.overdue,
         failed: tally.failed,
         interrupted: Some(tally.interrupted),
-        held: 0,
+        held: tally.held,
         closed: tally.closed,
         created_total: tally.created_total,
         closed_total: tally.closed_total,

@@ -74,6 +74,7 @@ fn item(id: &str, step: Option<&str>) -> Item {
         version: 1,
         work: Work::default(),
         course: Course::default(),
+        run: None,
         trace: None,
         detail: None,
     }

@@ -28,6 +28,8 @@ pub struct Closing {
     pub retention: Duration,
     /// How long to keep the payload.
     pub keep_payload: Duration,
+    /// When a run ended, if that was told; `None` for now.
+    pub ended_at: Option<Timestamp>,
 }
 
 impl Item {
@@ -60,6 +62,7 @@ impl Item {
             payload_until,
             record_until: closing.at.after(closing.retention).max(payload_until),
         });
+        self.note_run_end(closing.ended_at);
         self.version += 1;
     }
 }

@@ -131,6 +131,9 @@ pub enum StepRefusal {
     /// The same report was made before.
     #[error("the step was reported so before")]
     Repeated,
+    /// It is a run that has not begun.
+    #[error("the run is held, and is at no step before it begins; release its workflow first")]
+    Held,
 }
 
 /// Why a request that concerns a step changed nothing.
@@ -211,6 +214,9 @@ impl Item {
         policy: &Policy,
         now: Timestamp,
     ) -> Result<(), StepRefusal> {
+        if self.is_held() {
+            return Err(StepRefusal::Held);
+        }
         let steps = self.steps(policy);
         let last = self.detail().steps.iter().rev().find(|record| record.name == *step);
         let is_last = last.is_some_and(|record| record.status == outcome.status);
@@ -350,6 +356,7 @@ impl Item {
             }
         };
         self.failed_at = None;
+        self.forget_run_end();
         self.work.attempts = 0;
         self.work.retry_at = None;
         self.course.retries = 0;
@@ -362,7 +369,8 @@ impl Item {
     /// instant, an item that has not failed, is not interrupted and waits for nothing is not changed. A
     /// running lease continues, unless the step changes. Returns whether anything changed.
     pub fn retry(&mut self, retry: &Retry, policy: &Policy, moment: Moment) -> Result<bool, StepRefusal> {
-        if self.failed_at.is_none() && !self.waits() && *retry == Retry::default() {
+        // A run that is held is released, not retried.
+        if self.is_held() || (self.failed_at.is_none() && !self.waits() && *retry == Retry::default()) {
             return Ok(false);
         }
         let from = match &retry.from {
@@ -375,6 +383,7 @@ impl Item {
         };
         self.end_expired_lease(moment.now);
         self.failed_at = None;
+        self.forget_run_end();
         self.course.interruption = None;
         self.course.not_before = None;
         self.work.attempts = 0;

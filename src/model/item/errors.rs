@@ -48,6 +48,8 @@ impl Item {
     pub fn report(&mut self, mut error: ItemError) -> Result<(), ItemRefusal> {
         check_data(&error.data)?;
         error.step = self.step.clone();
+        // It may be told later.
+        error.at = error.at.max(self.created_at);
         if error.fatal && self.failed_at.is_none() {
             self.failed_at = Some(error.at);
         }

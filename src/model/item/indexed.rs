@@ -1,7 +1,7 @@
 //! What timers, counts and sweeps are derived from.
 
 use warden_api::name::Labels;
-use warden_api::word::CloseOutcome;
+use warden_api::word::{CloseOutcome, HeldFor};
 
 use super::{Item, ItemNumber};
 use crate::model::{ClockTime, StepName, Timestamp, WorkflowName};
@@ -35,6 +35,8 @@ pub enum Status {
     Open,
     /// Not closed, with a fatal error.
     Failed,
+    /// A run that has not begun.
+    Held(HeldFor),
     Closed {
         at: Timestamp,
         outcome: CloseOutcome,
@@ -56,7 +58,7 @@ impl Item {
                 payload_until: self.stored_payload().map(|_| closed.payload_until),
             },
             (None, Some(_)) => Status::Failed,
-            (None, None) => Status::Open,
+            (None, None) => self.held_for().map_or(Status::Open, Status::Held),
         };
         IndexedItem {
             number: self.number,

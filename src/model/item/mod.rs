@@ -1,5 +1,5 @@
 //! Items and their transitions, a file for each concept: [`patch`], [`progress`], [`course`], [`work`],
-//! [`lease`], [`errors`], [`closing`], [`payload`]; and what is derived from an item: [`indexed`], what the
+//! [`lease`], [`errors`], [`closing`], [`payload`], [`running`]; and what is derived from an item: [`indexed`], what the
 //! census keeps, and [`progression`], what is counted.
 //!
 //! Invariants:
@@ -18,6 +18,7 @@ pub mod patch;
 pub mod payload;
 pub mod progress;
 pub mod progression;
+pub mod running;
 #[cfg(test)]
 mod tests;
 pub mod work;
@@ -47,7 +48,9 @@ pub use self::progress::{
     DEPTH_MAX, Merge, PROGRESS_SIZE_MAX, ProgressChange, ProgressOf, ProgressValue, check_progress,
 };
 pub use self::progression::{Progression, StepEvent, StepEventKind};
+pub use self::running::{RunEnd, RunEndKind};
 pub use self::work::Work;
+use super::run::{COUNTS_MAX, Run, RunDetail};
 use super::{ClockTime, ItemId, Moment, Step, StepName, Timestamp, TraceContext, WorkflowName};
 
 /// The store's id of an item: increasing, and never reused, not even as the token of a lease. Clients see it
@@ -81,6 +84,9 @@ pub struct ItemDetail {
     /// The steps that it was created with; `None` for those of its workflow. At most [`STEPS_MAX`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_steps: Option<Vec<Step>>,
+    /// Of a run of its workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Box<RunDetail>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -107,9 +113,11 @@ pub struct Item {
     /// Its lease, attempts and retry.
     pub work: Work,
     pub course: Course,
+    /// `None` if it is no run of its workflow.
+    pub run: Option<Run>,
     /// The trace of the request that created it.
     pub trace: Option<Box<TraceContext>>,
-    /// Progress, errors, and the runs of its steps.
+    /// Progress, errors, the runs of its steps, and the parameters of a run.
     pub detail: Option<Box<ItemDetail>>,
 }
 
@@ -120,6 +128,9 @@ pub enum ItemRefusal {
     /// The progress documents are too large.
     #[error("the progress documents would take {0} bytes of JSON; at most {PROGRESS_SIZE_MAX} are allowed")]
     Progress(usize),
+    /// A run would have too many different counts.
+    #[error("the run would have {0} different counts; at most {COUNTS_MAX} are allowed")]
+    Counts(usize),
     /// A progress document or the data of an error is nested too deep.
     #[error("stored JSON may be nested at most {DEPTH_MAX} levels deep")]
     Depth,
@@ -150,6 +161,7 @@ impl Item {
             version: 0,
             work: Work::default(),
             course: Course::default(),
+            run: None,
             trace: None,
             detail: None,
         };
@@ -166,6 +178,8 @@ impl Item {
             ItemState::Closed
         } else if self.failed_at.is_some() {
             ItemState::Failed
+        } else if self.is_held() {
+            ItemState::Held
         } else if self.course.interruption.is_some_and(|interruption| !interruption.is_over(moment.now)) {
             ItemState::Interrupted
         } else if moment.steady(self.deadline) <= moment.now {

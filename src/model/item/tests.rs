@@ -50,6 +50,7 @@ fn item() -> Item {
         version: 1,
         work: Work::default(),
         course: Course::default(),
+        run: None,
         trace: None,
         detail: None,
     }

@@ -30,6 +30,7 @@ impl Item {
         let lease = self.work.lease.as_ref().filter(|lease| lease.ended.is_none());
         let interruption = self.course.interruption;
         let waits = [
+            self.is_held().then_some(Timestamp::MAX),
             lease.map(|lease| lease.expires_at),
             self.work.retry_at,
             self.course.not_before,

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::runs::{self, RunCreation};
 use super::{Detail, Outcome, Rows, documents};
 use crate::model::item::{
     Closing, Course, Item, ProgressChange, Progression, StepError, StepOutcome, StepRefusal,
 };
 use crate::model::{
-    ClockTime, IndexedItem, ItemKey, ItemNumber, Labels, Moment, PayloadInfo, Policies, Restored, Step,
-    StepName, Timestamp, TraceContext, Work, Workflow,
+    ClockTime, IndexedItem, ItemKey, ItemNumber, Labels, Moment, PayloadInfo, Policies, Restored, RunEntry,
+    Step, StepName, Timestamp, TraceContext, Work, Workflow,
 };
 use crate::store::Change;
 
@@ -42,6 +43,8 @@ pub struct Creation {
     pub info: PayloadInfo,
     /// The history of an imported item.
     pub restored: Option<Box<Restored>>,
+    /// If it is a run of its workflow.
+    pub run: Option<Box<RunCreation>>,
     /// If this create may also create its workflow: the limit of workflows created on first use.
     pub workflows_max: Option<usize>,
 }
@@ -79,7 +82,20 @@ pub(super) fn create<R: Rows>(
     }
     let made = is_first_use.then(|| Workflow { name: workflow.clone(), created_at: now });
     let is_imported = creation.restored.is_some();
-    let (item, payload) = new_item(creation, rows.next_number()?);
+    let run = match &creation.run {
+        // What is closed ran elsewhere.
+        Some(_) if closed.is_some() => None,
+        Some(run) if is_imported => Some(runs::restore(run, workflow, rows)?),
+        Some(run) => match runs::begin(run, workflow, rows, changes)? {
+            Ok(begun) => Some(begun),
+            Err(refused) => return Ok(refused),
+        },
+        None => None,
+    };
+    let (mut item, payload) = new_item(creation, rows.next_number()?);
+    if let Some((run, detail)) = run {
+        item.begin_run(run, detail);
+    }
     rows.insert_item(&item, payload)?;
     rows.holdings().add_items(&item.workflow, 1);
     if let Some(workflow) = made {
@@ -88,6 +104,9 @@ pub(super) fn create<R: Rows>(
         documents::put(workflow.into(), rows, changes)?;
     }
     push_new(changes, &item, is_imported);
+    if let Some(entry) = item.run_entry() {
+        runs::follow(&item.workflow, None, entry, rows, changes)?;
+    }
     Ok(Outcome::Created(Box::new(item)))
 }
 
@@ -127,6 +146,7 @@ fn new_item(creation: Creation, number: ItemNumber) -> (Item, Option<Bytes>) {
             deadline_max: creation.deadline_max,
             ..Course::default()
         },
+        run: None,
         trace: creation.trace,
         detail: None,
     };
@@ -196,7 +216,12 @@ pub(super) fn update<R: Rows>(
     }
     rows.update_item(item, detail)?;
     push_change(changes, Some(before.indexed), &before.progression, item);
-    Ok(())
+    match item.run_entry() {
+        Some(entry) if before.run.as_ref() != Some(&entry) => {
+            runs::follow(&item.workflow, before.run.as_ref(), entry, rows, changes)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Changes an open item, unless `transition` returns another outcome.
@@ -334,11 +359,12 @@ fn forget<R: Rows>(item: &Item, rows: &mut R, changes: &mut Vec<Change>) -> Resu
 pub(super) struct Before {
     indexed: IndexedItem,
     progression: Progression,
+    run: Option<RunEntry>,
 }
 
 impl Before {
     pub(super) fn of(item: &Item) -> Self {
-        Self { indexed: item.indexed(), progression: item.progression() }
+        Self { indexed: item.indexed(), progression: item.progression(), run: item.run_entry() }
     }
 }
 

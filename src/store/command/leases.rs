@@ -30,7 +30,7 @@ pub(super) fn claim<R: Rows>(
 ) -> Result<Outcome, R::Error> {
     let Claim { number, filter, worker, expires_at, ignores_wait, policies, now } = claim;
     let is_free = |item: &Item| match ignores_wait {
-        true => item.closed.is_none() && item.work.running(now.now).is_none(),
+        true => item.closed.is_none() && !item.is_held() && item.work.running(now.now).is_none(),
         false => item.is_claimable(now.now),
     };
     let found = rows.item(number)?.filter(|item| is_free(item) && filter.admits(item, now));

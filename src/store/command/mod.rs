@@ -7,6 +7,7 @@
 mod documents;
 mod items;
 mod leases;
+mod runs;
 
 use std::sync::Arc;
 
@@ -14,9 +15,13 @@ use bytes::Bytes;
 
 pub use self::items::{Creation, StepReport};
 pub use self::leases::Claim;
+pub use self::runs::RunCreation;
 use super::holdings::Holdings;
 use super::{Change, Document, DocumentId, DocumentSet, document};
-use crate::model::item::{Closing, Item, ItemPatch, ItemRefusal, Retry, StepError, StepRefusal};
+use crate::model::item::{
+    Closing, Item, ItemPatch, ItemRefusal, Retry, RunEnd, RunEndKind, StepError, StepRefusal,
+};
+use crate::model::run::{Hold, ReleaseAs, RunRefusal};
 use crate::model::{
     Delivery, Incident, ItemError, ItemFilter, ItemKey, ItemNumber, LeaseCommand, LeaseId, LeaseLost, Moment,
     Policies, Replay, ReplayChunk, ReplayId, Timestamp, WorkflowName,
@@ -28,7 +33,7 @@ pub enum Command {
     /// Creates an item, unless it exists or was closed within its retention. An imported item that is closed
     /// exists if a closed one has the same payload, and conflicts with an open one; after its retention
     /// nothing is stored. A workflow is created only with its first item. Outcomes: `Created`, `Exists`,
-    /// `Conflict`, `AlreadyClosed`, `Done`, `TooManyWorkflows`, `StorageFull`.
+    /// `Conflict`, `AlreadyClosed`, `Done`, `TooManyWorkflows`, `RunRefused`, `StorageFull`.
     Create(Box<Creation>),
     /// Closes an item. For one that was never created it leaves a tombstone, which creates no workflow.
     /// Outcomes: `Closed`, `AlreadyClosed`, `Unknown`.
@@ -62,6 +67,17 @@ pub enum Command {
     /// Executes the command, which is about this item, if the item matches the filter. Outcomes: those of the
     /// command, and `NotMatching`.
     IfMatching { number: ItemNumber, filter: Arc<ItemFilter>, command: Box<Command>, now: Moment },
+    /// Ends the newest open run of a workflow. Outcomes: `Closed`, `Changed` if it failed, `NoRunOpen`,
+    /// `Refused`; and `StorageFull` for a failure.
+    EndRun { workflow: WorkflowName, end: Box<RunEnd>, policies: Arc<dyn Policies>, now: Timestamp },
+    /// Puts a workflow on hold, over an earlier hold. Outcome: `Done`.
+    Hold { workflow: WorkflowName, hold: Box<Hold> },
+    /// Ends a hold, and opens or closes the run that is held. Nothing is changed without a hold and failed
+    /// runs. Outcome: `Done`.
+    Release { workflow: WorkflowName, release_as: ReleaseAs, policies: Arc<dyn Policies>, now: Moment },
+    /// Opens the runs that wait for others and may begin. Outcomes: `Done`; `Partly` if the command must be
+    /// repeated.
+    OpenWaiting { workflow: WorkflowName, policies: Arc<dyn Policies>, now: Moment },
     /// Removes the record of a closed item, if it is one. Outcome: `Done`.
     Forget(ItemNumber),
     /// Removes the payload of a closed item, if it is one. Outcome: `Done`.
@@ -123,6 +139,7 @@ impl Command {
             Self::Report { .. } => Growth::Detail,
             Self::Patch { patch, .. } if patch.labels.is_some() || patch.progress.is_some() => Growth::Detail,
             Self::ActOnLease { act, .. } if act.grows() => Growth::Detail,
+            Self::EndRun { end, .. } if matches!(end.kind, RunEndKind::Fail(_)) => Growth::Detail,
             Self::ReportStep(report) if report.progress.is_some() => Growth::Detail,
             _ => Growth::None,
         }
@@ -166,6 +183,9 @@ pub enum Outcome {
     /// The item has failed, because too many of its leases ran out.
     Exhausted(Box<Item>),
     StepRefused(StepRefusal),
+    RunRefused(WorkflowName, Box<RunRefusal>),
+    /// The workflow has no open run.
+    NoRunOpen,
     /// The item would create this workflow, but there are too many.
     TooManyWorkflows(WorkflowName),
     WorkflowInUse,
@@ -221,6 +241,7 @@ pub(super) trait Rows {
     fn put(&mut self, document: &Document) -> Result<(), Self::Error>;
     /// Removes a document. Returns whether it existed.
     fn remove(&mut self, id: &DocumentId) -> Result<bool, Self::Error>;
+    fn document(&mut self, id: &DocumentId) -> Result<Option<Document>, Self::Error>;
     /// The first `limit` ids of a set.
     fn ids(&mut self, set: &DocumentSet, limit: usize) -> Result<Vec<DocumentId>, Self::Error>;
 }
@@ -262,6 +283,16 @@ pub(super) fn settle<R: Rows>(
             Some(item) if filter.admits(&item, now) => settle(*command, rows, changes),
             _ => Ok(Outcome::NotMatching),
         },
+        Command::EndRun { workflow, end, policies, now } => {
+            runs::end(&workflow, &end, &policies.policy_of(&workflow), now, rows, changes)
+        }
+        Command::Hold { workflow, hold } => runs::hold(&workflow, *hold, rows, changes),
+        Command::Release { workflow, release_as, policies, now } => {
+            runs::release(&workflow, release_as, &policies.policy_of(&workflow), now, rows, changes)
+        }
+        Command::OpenWaiting { workflow, policies, now } => {
+            runs::open_waiting(&workflow, &policies.policy_of(&workflow), now, rows, changes)
+        }
         Command::Forget(number) => items::forget_closed(number, rows, changes),
         Command::DropPayload(number) => items::drop_payload(number, rows, changes),
         Command::Claim(claim) => leases::claim(*claim, rows, changes),

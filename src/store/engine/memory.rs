@@ -135,6 +135,10 @@ impl Rows for State {
         Ok(self.documents.remove(id).is_some())
     }
 
+    fn document(&mut self, id: &DocumentId) -> Result<Option<Document>, Infallible> {
+        Ok(self.documents.get(id).cloned())
+    }
+
     fn ids(&mut self, set: &DocumentSet, limit: usize) -> Result<Vec<DocumentId>, Infallible> {
         Ok(self.set(set).take(limit).map(Document::id).collect())
     }

@@ -19,6 +19,8 @@ pub fn encode(document: &Document) -> Vec<u8> {
         Document::Incident(incident) => encode_document(incident),
         Document::Delivery(delivery) => encode_document(delivery),
         Document::Replay(replay) => encode_document(replay),
+        Document::Run(_, entry) => encode_document(entry),
+        Document::RunHistory(_, history) => encode_document(history),
         Document::ReplayChunk(_, chunk) => encode_replay_chunk(chunk),
         Document::Clock(anchor) => encode_document(anchor),
         Document::HealthCheck(at) => at.as_millis().to_be_bytes().to_vec(),
@@ -34,6 +36,8 @@ pub fn decode(id: &DocumentId, bytes: &[u8]) -> Result<Document, RecordError> {
         DocumentId::Incident(_) => Document::Incident(decode_document(bytes)?),
         DocumentId::Delivery(..) => Document::Delivery(decode_document(bytes)?),
         DocumentId::Replay(_) => Document::Replay(decode_document(bytes)?),
+        DocumentId::Run(workflow, _) => Document::Run(workflow.clone(), decode_document(bytes)?),
+        DocumentId::RunHistory(workflow) => Document::RunHistory(workflow.clone(), decode_document(bytes)?),
         DocumentId::ReplayChunk(replay, index) => {
             Document::ReplayChunk(replay.clone(), Box::new(decode_replay_chunk(*index, bytes)?))
         }

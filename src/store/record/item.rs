@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{RecordError, damaged, expect_version};
 use crate::model::item::{Closed, Course, Interruption, ItemDetail, LeaseEnd};
+use crate::model::run::{HeldFor, Run};
 use crate::model::{
     ClockTime, Item, ItemId, ItemNumber, Labels, Lease, PayloadInfo, StepName, Timestamp, TraceContext, Work,
     WorkflowName,
@@ -17,6 +18,7 @@ const ITEM_V2: u8 = 2;
 const ITEM_V3: u8 = 3;
 const ITEM_V4: u8 = 4;
 const ITEM_V5: u8 = 5;
+const ITEM_V6: u8 = 6;
 
 /// Version 1.
 #[derive(Serialize, Deserialize)]
@@ -77,6 +79,23 @@ struct ItemRecordV5<'a> {
     item: ItemRecordV4<'a>,
     trace_parent: &'a str,
     trace_state: Option<&'a str>,
+}
+
+/// Version 6: version 4 of a run, with the trace if it has one.
+#[derive(Serialize, Deserialize)]
+struct ItemRecordV6<'a> {
+    #[serde(borrow)]
+    item: ItemRecordV4<'a>,
+    trace: Option<(&'a str, Option<&'a str>)>,
+    run: RunRecordV6,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RunRecordV6 {
+    number: u64,
+    held: Option<HeldFor>,
+    started_at: Option<Timestamp>,
+    ended_at: Option<Timestamp>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -144,7 +163,7 @@ pub fn encode_item(item: &Item) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(192);
     let Course { retries, losses, interruption, resume_at, not_before, deadline_max } = &item.course;
     let has_course = item.course != Course::default();
-    let written = if item.trace.is_none() && !has_course {
+    let written = if item.run.is_none() && item.trace.is_none() && !has_course {
         bytes.push(ITEM_V3);
         postcard::to_extend(&record, bytes)
     } else {
@@ -157,7 +176,16 @@ pub fn encode_item(item: &Item) -> Vec<u8> {
             deadline_max: deadline_max.map(encode_time),
         };
         let item_record = ItemRecordV4 { item: record, course };
-        match item.trace.as_deref() {
+        let trace = item.trace.as_deref();
+        if let Some(run) = &item.run {
+            let Run { number, held, started_at, ended_at } = *run;
+            let run = RunRecordV6 { number, held, started_at, ended_at };
+            let trace = trace.map(|TraceContext { parent, state }| (&**parent, state.as_deref()));
+            bytes.push(ITEM_V6);
+            return postcard::to_extend(&ItemRecordV6 { item: item_record, trace, run }, bytes)
+                .expect("writing plain data into a growing buffer cannot fail");
+        }
+        match trace {
             None => {
                 bytes.push(ITEM_V4);
                 postcard::to_extend(&item_record, bytes)
@@ -188,7 +216,7 @@ fn decode_time((at, is_on_wall): (Timestamp, bool)) -> ClockTime {
 /// that this version does not know.
 pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError> {
     let earlier = |item, work| ItemRecordV3 { item, work, content_encoding: None, deadline_on_wall: false };
-    let (mut course, mut trace) = (Course::default(), None);
+    let (mut course, mut trace, mut run) = (Course::default(), None, None);
     let ItemRecordV3 { item: record, work, content_encoding, deadline_on_wall } = match bytes.split_first() {
         Some((&ITEM_V1, body)) => earlier(postcard::from_bytes(body).map_err(damaged)?, None),
         Some((&ITEM_V2, body)) => {
@@ -201,12 +229,24 @@ pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError
             course = decode_course(record)?;
             item
         }
-        _ => {
+        Some((&ITEM_V5, body)) => {
             let ItemRecordV5 { item: ItemRecordV4 { item, course: record }, trace_parent, trace_state } =
-                postcard::from_bytes(expect_version(bytes, ITEM_V5)?).map_err(damaged)?;
+                postcard::from_bytes(body).map_err(damaged)?;
             course = decode_course(record)?;
-            let (parent, state) = (trace_parent.into(), trace_state.map(Arc::from));
-            trace = Some(Box::new(TraceContext { parent, state }));
+            trace = Some(decode_trace(trace_parent, trace_state));
+            item
+        }
+        _ => {
+            let record = postcard::from_bytes(expect_version(bytes, ITEM_V6)?).map_err(damaged)?;
+            let ItemRecordV6 {
+                item: ItemRecordV4 { item, course: record },
+                trace: record_trace,
+                run: of_run,
+            } = record;
+            course = decode_course(record)?;
+            trace = record_trace.map(|(parent, state)| decode_trace(parent, state));
+            let RunRecordV6 { number, held, started_at, ended_at } = of_run;
+            run = Some(Run { number, held, started_at, ended_at });
             item
         }
     };
@@ -233,6 +273,7 @@ pub fn decode_item(number: ItemNumber, bytes: &[u8]) -> Result<Item, RecordError
         version: record.version,
         work: work.map(decode_work).unwrap_or_default(),
         course,
+        run,
         trace,
         detail: record.has_detail.then(Box::<ItemDetail>::default),
     })
@@ -251,11 +292,15 @@ pub struct RecordedNames<'a> {
 pub fn decode_names(bytes: &[u8]) -> Result<RecordedNames<'_>, RecordError> {
     // Later versions begin with version 1.
     let body = match bytes.split_first() {
-        Some((&(ITEM_V1 | ITEM_V2 | ITEM_V3 | ITEM_V4), body)) => body,
-        _ => expect_version(bytes, ITEM_V5)?,
+        Some((&(ITEM_V1 | ITEM_V2 | ITEM_V3 | ITEM_V4 | ITEM_V5), body)) => body,
+        _ => expect_version(bytes, ITEM_V6)?,
     };
     let (record, _): (ItemRecordV1<'_>, _) = postcard::take_from_bytes(body).map_err(damaged)?;
     Ok(RecordedNames { workflow: record.workflow, id: record.id, idempotency_key: record.idempotency_key })
+}
+
+fn decode_trace(parent: &str, state: Option<&str>) -> Box<TraceContext> {
+    Box::new(TraceContext { parent: parent.into(), state: state.map(Arc::from) })
 }
 
 fn decode_course(record: CourseRecordV4<'_>) -> Result<Course, RecordError> {

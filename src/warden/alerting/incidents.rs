@@ -77,6 +77,7 @@ impl Alerting {
             ItemState::Overdue => IncidentKind::Overdue,
             ItemState::Interrupted if moment.steady(item.deadline) <= moment.now => IncidentKind::Overdue,
             ItemState::Failed => IncidentKind::Failed,
+            ItemState::Held => IncidentKind::Held,
             _ => return None,
         };
         let group_by = &self.workflows.policy(&item.workflow).alerting.group_by;

@@ -126,7 +126,11 @@ impl Observer for LiveIncidents {
                 Change::Removed(DocumentId::Incident(id)) => {
                     self.write().retain(|_, incident| incident.id != *id);
                 }
-                Change::Item { .. } | Change::Step { .. } | Change::Put(_) | Change::Removed(_) => {}
+                Change::Item { .. }
+                | Change::Step { .. }
+                | Change::Run { .. }
+                | Change::Put(_)
+                | Change::Removed(_) => {}
             }
         }
     }

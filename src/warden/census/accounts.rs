@@ -194,10 +194,11 @@ impl Accounts {
                     *fate(&mut account.outcomes, key.kind, status) += 1;
                 }
             }
-            let OutcomeCounts { moved, extended, retried, .. } = &mut account.outcomes;
+            let OutcomeCounts { moved, extended, retried, released, .. } = &mut account.outcomes;
             match key.kind {
                 _ if elsewhere => *moved += missing,
                 IncidentKind::Failed => *retried += missing,
+                IncidentKind::Held => *released += missing,
                 _ => *extended += missing,
             }
         }
@@ -211,7 +212,8 @@ fn fate(outcomes: &mut OutcomeCounts, kind: IncidentKind, status: Status) -> &mu
         (Status::Closed { outcome: CloseOutcome::Discarded, .. }, _) => &mut outcomes.discarded,
         (Status::Closed { outcome: CloseOutcome::Failed, .. }, _) => &mut outcomes.failed,
         (Status::Failed, _) => &mut outcomes.failed,
+        (Status::Open | Status::Held(_), IncidentKind::Held) => &mut outcomes.released,
         (Status::Open, IncidentKind::Failed) => &mut outcomes.retried,
-        (Status::Open, _) => &mut outcomes.extended,
+        (Status::Open | Status::Held(_), _) => &mut outcomes.extended,
     }
 }

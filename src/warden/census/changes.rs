@@ -6,6 +6,7 @@ use super::workflow::Event;
 use super::{Census, State};
 use crate::model::incident::group_of;
 use crate::model::item::Status;
+use crate::model::run::HeldFor;
 use crate::model::{IncidentKey, IncidentKind, IncidentStatus, IndexedItem, ItemState, Moment, Timestamp};
 use crate::store::{Change, Document, DocumentId, Observer};
 
@@ -40,6 +41,7 @@ impl State {
             self.claimable.remove(placed, kind == IncidentKind::Failed);
             let census = self.workflows.get_mut(&indexed.workflow)?;
             census.unclosed -= 1;
+            census.held_count -= u64::from(kind == IncidentKind::Held);
             if let Some(until) = indexed.interrupted_until {
                 census.interrupted.remove(&(until, indexed.number));
             }
@@ -49,6 +51,7 @@ impl State {
         let troubled = match indexed.status {
             Status::Open => remove_unclosed(IncidentKind::Overdue),
             Status::Failed => remove_unclosed(IncidentKind::Failed),
+            Status::Held(_) => remove_unclosed(IncidentKind::Held),
             Status::Closed { record_until, payload_until, .. } => {
                 self.closed.remove(&indexed.workflow, record_until, indexed.number);
                 if let Some(until) = payload_until {
@@ -60,7 +63,7 @@ impl State {
         self.wall_places.forget(indexed.number);
         self.claimed.forget(indexed.number);
         self.redrivable.remove(indexed.number);
-        if indexed.status == Status::Open && troubled.is_none() {
+        if matches!(indexed.status, Status::Open | Status::Held(_)) && troubled.is_none() {
             self.cancel_timer(indexed.number);
         }
         self.touched.extend(troubled.clone());
@@ -79,6 +82,7 @@ impl State {
         }
         let census = self.workflow(&indexed.workflow);
         census.unclosed += 1;
+        census.held_count += u64::from(matches!(indexed.status, Status::Held(_)));
         if let Some(until) = indexed.interrupted_until {
             census.interrupted.insert((until, indexed.number));
         }
@@ -86,6 +90,10 @@ impl State {
             workflow: indexed.workflow.clone(),
             group: group_of(&indexed.labels, &census.group_by),
             step: indexed.step.clone(),
+            kind: match indexed.status {
+                Status::Held(_) => IncidentKind::Held,
+                _ => IncidentKind::Overdue,
+            },
         };
         self.claimed.note(indexed);
         let deadline = self.wall_places.place(indexed, moment);
@@ -95,6 +103,9 @@ impl State {
         self.claimable.put(placed, is_failed, |step| policy.step(step).is_some(), moment.now);
         match indexed.status {
             Status::Failed => Some(self.put_failed(indexed.number, &class, deadline)),
+            // It is a person's to decide about. One that waits for other runs is nobody's, unless it waits
+            // for longer than it would have had.
+            Status::Held(HeldFor::Hold) => Some(self.put_held(indexed.number, &class, deadline)),
             _ => self.put_open(indexed.number, &class, deadline, moment.now),
         }
     }
@@ -118,7 +129,7 @@ impl Observer for Census {
                     state.accounts.count_on(incident, moment.now);
                 }
                 Change::Removed(DocumentId::Workflow(name)) => state.forget_workflow(name),
-                Change::Step { .. } | Change::Put(_) | Change::Removed(_) => {}
+                Change::Step { .. } | Change::Run { .. } | Change::Put(_) | Change::Removed(_) => {}
             }
         }
         self.wake(&mut state);

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::{Group, StepName, WorkflowName};
+use crate::model::{Group, IncidentKind, StepName, WorkflowName};
 
 /// The most classes of one workflow. The class for further items is not counted.
 const CLASSES_MAX: usize = 4096;
@@ -20,6 +20,8 @@ pub(super) struct Class {
     /// The values of the labels in `group_by`.
     pub(super) group: Group,
     pub(super) step: Option<StepName>,
+    /// The incident that the item joins when its timer fires: overdue, or held.
+    pub(super) kind: IncidentKind,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,7 @@ impl Classes {
             return self.add(class.clone());
         }
         let step = class.step.clone().filter(is_named);
-        let rest = Class { workflow: class.workflow.clone(), group: Group::new(), step };
+        let rest = Class { workflow: class.workflow.clone(), group: Group::new(), step, kind: class.kind };
         self.count(&rest).unwrap_or_else(|| self.add(rest))
     }
 
@@ -117,6 +119,7 @@ mod tests {
             workflow: WorkflowName::new("uploads").unwrap(),
             group: [("tenant".into(), tenant.to_string().into())].into(),
             step: step.map(|step| StepName::new(step).unwrap()),
+            kind: IncidentKind::Overdue,
         }
     }
 

@@ -157,6 +157,7 @@ impl Play {
                     at: now,
                     retention: Duration::from_secs(1),
                     keep_payload: Duration::ZERO,
+                    ended_at: None,
                 });
                 self.closed += 1;
             }
@@ -373,6 +374,7 @@ pub(super) fn item(
         version: 1,
         work: Work::default(),
         course: Course::default(),
+        run: None,
         trace: None,
         detail: None,
     }

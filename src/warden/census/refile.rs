@@ -4,6 +4,7 @@
 //! committing thread does not wait for all of them.
 
 use super::classes::Class;
+use super::workflow::WorkflowCensus;
 use super::{Census, State};
 use crate::model::item::Status;
 use crate::model::{ClockTime, IncidentKey, IncidentKind, ItemNumber, Moment, Timestamp, WorkflowName};
@@ -46,6 +47,10 @@ impl State {
                 let entered = self.put_failed(number, &class, deadline);
                 self.accounts.leave(&left, Some(entered), Status::Failed, moment.now);
             }
+            Left::Incident(left) if left.kind == IncidentKind::Held => {
+                // Whether it is on hold or waits is not known here, and it stays in the incident.
+                self.put_held(number, &class, deadline);
+            }
             Left::Incident(left) => {
                 let entered = self.put_open(number, &class, deadline, moment.now);
                 self.accounts.leave(&left, entered, Status::Open, moment.now);
@@ -60,10 +65,20 @@ impl State {
         }
         let census = self.workflows.get_mut(workflow)?;
         let overdue = census.overdue.remove_at(place).map(|found| (IncidentKind::Overdue, found));
-        let (kind, (group, step)) =
-            overdue.or_else(|| census.failed.remove_at(place).map(|found| (IncidentKind::Failed, found)))?;
+        let failed = |census: &mut WorkflowCensus| {
+            census.failed.remove_at(place).map(|found| (IncidentKind::Failed, found))
+        };
+        let held = |census: &mut WorkflowCensus| {
+            census.held.remove_at(place).map(|found| (IncidentKind::Held, found))
+        };
+        let found = overdue.or_else(|| failed(census)).or_else(|| held(census));
+        let (kind, (group, step)) = found?;
         let key = IncidentKey { workflow: workflow.clone(), kind, group: group.clone() };
         self.touched.insert(key.clone());
-        Some((Left::Incident(key), Class { workflow: workflow.clone(), group, step }))
+        let class = match kind {
+            IncidentKind::Held => kind,
+            _ => IncidentKind::Overdue,
+        };
+        Some((Left::Incident(key), Class { workflow: workflow.clone(), group, step, kind: class }))
     }
 }

@@ -11,7 +11,7 @@ use crate::model::{Group, IncidentKey, IncidentKind, IndexedItem, ItemNumber, Po
 /// Aggregate counts of a workflow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Not closed: in time, overdue or failed.
+    /// Not closed: in time, overdue, failed or held.
     pub unclosed: u64,
     pub overdue: u64,
     /// The earliest deadline of the overdue items.
@@ -19,6 +19,8 @@ pub struct Tally {
     pub failed: u64,
     /// Interrupted, whether overdue or not.
     pub interrupted: u64,
+    /// Runs that have not begun.
+    pub held: u64,
     /// Closed, within their retention.
     pub closed: u64,
     /// Since the start, or since the workflow was created if that is later.
@@ -34,6 +36,11 @@ pub(super) struct WorkflowCensus {
     pub(super) unclosed: u64,
     pub(super) overdue: Groups,
     pub(super) failed: Groups,
+    /// Runs that are held because the workflow is on hold, or have waited for others for longer than they
+    /// would have had.
+    pub(super) held: Groups,
+    /// All runs that are held.
+    pub(super) held_count: u64,
     /// Interrupted items by the end of the interruption. Those that ended may still be here.
     pub(super) interrupted: BTreeSet<(Timestamp, ItemNumber)>,
     created_total: u64,
@@ -56,6 +63,7 @@ impl WorkflowCensus {
             overdue: self.overdue.len(),
             oldest_overdue: self.overdue.oldest(),
             failed: self.failed.len(),
+            held: self.held_count,
             closed,
             created_total: self.created_total,
             closed_total: self.closed_total,
@@ -63,14 +71,23 @@ impl WorkflowCensus {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.unclosed == 0 && self.overdue.is_empty() && self.failed.is_empty()
+        self.unclosed == 0 && self.overdue.is_empty() && self.failed.is_empty() && self.held.is_empty()
     }
 
     pub(super) fn groups(&self, kind: IncidentKind) -> Option<&Groups> {
         match kind {
             IncidentKind::Overdue => Some(&self.overdue),
             IncidentKind::Failed => Some(&self.failed),
-            IncidentKind::Missed | IncidentKind::Held => None,
+            IncidentKind::Held => Some(&self.held),
+            IncidentKind::Missed => None,
+        }
+    }
+
+    fn groups_mut(&mut self, kind: IncidentKind) -> &mut Groups {
+        match kind {
+            IncidentKind::Failed => &mut self.failed,
+            IncidentKind::Held => &mut self.held,
+            IncidentKind::Overdue | IncidentKind::Missed => &mut self.overdue,
         }
     }
 
@@ -78,15 +95,15 @@ impl WorkflowCensus {
         self.groups(key.kind)?.get(&key.group)
     }
 
-    /// Adds an overdue or failed item. Returns its incident.
+    /// Adds an overdue, failed or held item. Returns its incident.
     pub(super) fn add_troubled(
         &mut self,
         kind: IncidentKind,
         group: Group,
         placed: Placed<'_>,
     ) -> IncidentKey {
-        let groups = if kind == IncidentKind::Failed { &mut self.failed } else { &mut self.overdue };
-        IncidentKey { workflow: placed.workflow.clone(), kind, group: groups.insert(group, placed) }
+        let group = self.groups_mut(kind).insert(group, placed);
+        IncidentKey { workflow: placed.workflow.clone(), kind, group }
     }
 
     /// Returns the incident that the item was in.
@@ -96,8 +113,7 @@ impl WorkflowCensus {
         group: Group,
         placed: Placed<'_>,
     ) -> Option<IncidentKey> {
-        let groups = if kind == IncidentKind::Failed { &mut self.failed } else { &mut self.overdue };
-        let group = groups.remove(group, placed)?;
+        let group = self.groups_mut(kind).remove(group, placed)?;
         Some(IncidentKey { workflow: placed.workflow.clone(), kind, group })
     }
 

@@ -302,6 +302,7 @@ mod tests {
             version: 1,
             work: Work { attempts: 3, ..Work::default() },
             course: crate::model::item::Course::default(),
+            run: None,
             trace: None,
             detail: None,
         }

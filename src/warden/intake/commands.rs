@@ -5,33 +5,38 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-use super::{BatchItem, CreateItem, Intake};
+use super::{BatchItem, CreateItem, Intake, RunTerms};
 use crate::model::item::payload::{PayloadRefusal, content_encoding, content_type};
-use crate::model::item::{STEPS_MAX, check_labels, check_progress, earlier};
+use crate::model::item::{Closing, STEPS_MAX, check_labels, check_progress, earlier};
+use crate::model::run::{LINEAGE_NAMES_MAX, LINEAGE_SIZE_MAX, Window};
 use crate::model::{
     CloseOutcome, ItemId, ItemKey, Moment, PayloadInfo, Policy, Step, StepName, Timestamp, WorkflowName,
 };
-use crate::store::{Command, Creation};
+use crate::store::{Command, Creation, RunCreation};
 use crate::warden::WardenError;
+use crate::warden::report::past;
 
 impl Intake {
     pub(super) fn command(&self, request: BatchItem, now: Timestamp) -> Result<Command, WardenError> {
         match request {
             BatchItem::Create(create) => self.create_command(*create, now),
-            BatchItem::Close(key, outcome) => self.close_command(key, outcome, now),
+            BatchItem::Close(key, outcome) => {
+                self.close_command(key, outcome, None, Moment { now, ..self.clock.moment() })
+            }
         }
     }
 
     pub(super) fn create_command(&self, request: CreateItem, now: Timestamp) -> Result<Command, WardenError> {
-        let policy = self.workflows.policy(&request.workflow);
-        Ok(Command::Create(Box::new(self.creation(request, policy, now)?)))
+        let policy = self.workflows.policy(&request.workflow).clone();
+        Ok(Command::Create(Box::new(self.creation(request, &policy, now)?)))
     }
 
     pub(super) fn close_command(
         &self,
         key: ItemKey,
         outcome: CloseOutcome,
-        now: Timestamp,
+        at: Option<Timestamp>,
+        now: Moment,
     ) -> Result<Command, WardenError> {
         // If workflows are not created on first use, an unknown name is an error, unless the workflow was
         // removed from the configuration and still has items, which must be closable. The census is asked
@@ -41,14 +46,16 @@ impl Intake {
         {
             return Err(unknown);
         }
-        let closing = self.workflows.policy(&key.workflow).closing(outcome, now);
+        let ended_at = at.map(|at| past(at, now)).transpose()?;
+        let closing = self.workflows.policy(&key.workflow).closing(outcome, now.now);
+        let closing = Closing { ended_at, ..closing };
         Ok(Command::Close { key, closing })
     }
 
     fn creation(
         &self,
         request: CreateItem,
-        policy: &Policy,
+        policy: &Arc<Policy>,
         now: Timestamp,
     ) -> Result<Creation, WardenError> {
         let size = request.payload.len() as u64;
@@ -105,6 +112,7 @@ impl Intake {
                 (closed.unwrap_or_else(|| began.after(of_step.unwrap_or(policy.deadline))).into(), None)
             }
         };
+        let run = run_creation(request.run, policy, moment)?;
         let idempotency_key = request.idempotency_key.map(|key| digest(key.as_bytes()));
         let id = match request.id {
             Some(id) => id,
@@ -135,9 +143,48 @@ impl Intake {
             payload: request.payload,
             info,
             restored,
+            run,
             workflows_max,
         })
     }
+}
+
+/// What makes the item a run, if the request or its workflow says so.
+fn run_creation(
+    terms: Option<RunTerms>,
+    policy: &Arc<Policy>,
+    now: Moment,
+) -> Result<Option<Box<RunCreation>>, WardenError> {
+    if terms.is_none() && !policy.runs.applies_to_items {
+        return Ok(None);
+    }
+    let RunTerms { lineage, backfill } = terms.unwrap_or_default();
+    let invalid = |message: String| Err(WardenError::Invalid(message));
+    if let Some(lineage) = &lineage {
+        let size = serde_json::to_vec(lineage).map_or(usize::MAX, |json| json.len());
+        if size > LINEAGE_SIZE_MAX {
+            return invalid(format!(
+                "lineage takes {size} bytes of JSON; at most {LINEAGE_SIZE_MAX} are allowed"
+            ));
+        }
+        for (what, names) in [("sources", &lineage.sources), ("targets", &lineage.targets)] {
+            if names.len() > LINEAGE_NAMES_MAX {
+                let count = names.len();
+                return invalid(format!(
+                    "lineage.{what} has {count} names; at most {LINEAGE_NAMES_MAX} are allowed"
+                ));
+            }
+        }
+    }
+    if let Some(Window { from, to }) = backfill {
+        if policy.runs.jobs.is_empty() {
+            return invalid("from and to are for workflows with jobs, and this one has none".to_owned());
+        }
+        if from.is_none_or(|from| from >= to) {
+            return invalid("a backfill must have from and to, and from must be before to".to_owned());
+        }
+    }
+    Ok(Some(Box::new(RunCreation { lineage, backfill, policy: policy.clone(), now })))
 }
 
 /// Checks the steps that an item is created with.

@@ -19,6 +19,7 @@ use super::error::{changed, refusal};
 use super::report::{ReportError, check_message, item_error};
 use super::{WardenError, Workflows};
 use crate::model::item::{ItemPatch, Merge, ProgressChange, StepOutcome};
+use crate::model::run::{Lineage, Window};
 use crate::model::workflow::DEADLINE_MAX;
 use crate::model::{
     Clock, ClockTime, CloseOutcome, Item, ItemId, ItemKey, Moment, Random, Step, StepName, Timestamp,
@@ -98,6 +99,16 @@ pub struct CreateItem {
     pub trace: Option<Box<TraceContext>>,
     /// The history of an item that is imported.
     pub past: Option<Box<Past>>,
+    /// If the request opens a run. Items of some workflows are runs in any case.
+    pub run: Option<RunTerms>,
+}
+
+/// What a run begins with.
+#[derive(Clone, Debug, Default)]
+pub struct RunTerms {
+    pub lineage: Option<Lineage>,
+    /// The window of a backfill, by the wall clock.
+    pub backfill: Option<Window>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -163,7 +174,17 @@ impl Intake {
 
     /// Closes an item. Closing it again succeeds; closing an id that was never created fails.
     pub async fn close(&self, key: ItemKey, outcome: CloseOutcome) -> Result<Done, WardenError> {
-        self.change_one(self.close_command(key, outcome, self.clock.now())?).await
+        self.change_one(self.close_command(key, outcome, None, self.clock.moment())?).await
+    }
+
+    /// Closes an item that ended at an instant of the wall clock, which is past.
+    pub async fn close_at(
+        &self,
+        key: ItemKey,
+        outcome: CloseOutcome,
+        at: Timestamp,
+    ) -> Result<Done, WardenError> {
+        self.change_one(self.close_command(key, outcome, Some(at), self.clock.moment())?).await
     }
 
     /// A single change, which nearly all requests are, without the overhead of a batch.
@@ -229,7 +250,7 @@ impl Intake {
 
     /// Adds an error to an open item. Returns the id of the error.
     pub async fn report(&self, key: ItemKey, request: ReportError) -> Result<Arc<str>, WardenError> {
-        let error = item_error(request, &key, self.clock.now(), &*self.random)?;
+        let error = item_error(request, &key, self.clock.moment(), &*self.random)?;
         let id = error.id.clone();
         let outcome = self.store.apply_one(Command::Report { key, error: Box::new(error) }).await?;
         let item = changed(outcome, self.clock.moment())?;

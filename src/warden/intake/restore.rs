@@ -116,6 +116,7 @@ impl Intake {
             steps: past.steps,
             repetitions,
             own_steps: None,
+            run: None,
         };
         Ok(Restored {
             created_at: past.created_at,

@@ -90,7 +90,7 @@ impl Recovery {
     /// step it is retried after a back-off, goes on, or has failed.
     pub async fn fail(&self, lease: LeaseId, item: &Item, request: FailAttempt) -> Result<Item, WardenError> {
         let FailAttempt { error, ignorable, retry_after: wait, progress } = request;
-        let error = Box::new(item_error(error, &item.key(), self.clock.now(), &*self.random)?);
+        let error = Box::new(item_error(error, &item.key(), self.clock.moment(), &*self.random)?);
         let id = error.id.clone();
         let then = AfterFailure::ByPolicy { ignorable, wait, random: self.random.unit() };
         let item = self.act_on_lease(lease, LeaseCommand::Fail { error, then, progress }).await?;

@@ -32,7 +32,8 @@ impl Retention {
             return Err(WardenError::WorkflowConfigured(name.clone()));
         }
         let tally = self.census.tally(name);
-        if !self.workflows.is_made(name) && tally.unclosed + tally.closed == 0 {
+        let has_runs = self.swept.runs.history(name).is_ok_and(|history| history.last_number > 0);
+        if !self.workflows.is_made(name) && tally.unclosed + tally.closed == 0 && !has_runs {
             return Err(WardenError::WorkflowUnknown(name.clone()));
         }
         // Items that are closed meanwhile are removed as well, but clients that keep closing must not keep
@@ -45,6 +46,8 @@ impl Retention {
             }
             self.store.apply(closed.into_iter().map(Command::Forget).collect()).await?;
         }
+        self.check_ended(name)?;
+        self.swept.runs.forget(name).await?;
         match self.store.apply_one(Command::Remove(DocumentId::Workflow(name.clone()))).await? {
             Outcome::Done => Ok(()),
             _ => {

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::alerting::LiveIncidents;
 use super::census::Census;
 use super::context::Context;
-use super::{Replays, Silences, Workflows};
+use super::{Replays, Runs, Silences, Workflows};
 use crate::model::{Clock, DeliveryStatus, IncidentId, IncidentStatus};
 use crate::notifier::Notifier;
 use crate::store::{Command, DocumentId, Outcome, Store, StoreError};
@@ -37,11 +37,17 @@ pub struct Retention {
     workflows: Arc<Workflows>,
     live_incidents: Arc<LiveIncidents>,
     notifier: Notifier,
-    silences: Arc<Silences>,
-    replays: Arc<Replays>,
+    swept: Swept,
     clock: Arc<dyn Clock>,
     /// The retention of resolved incidents.
     incident_history: Duration,
+}
+
+/// The services that sweep what is theirs.
+pub(super) struct Swept {
+    pub silences: Arc<Silences>,
+    pub replays: Arc<Replays>,
+    pub runs: Arc<Runs>,
 }
 
 impl Retention {
@@ -50,22 +56,11 @@ impl Retention {
         context: &Context,
         live_incidents: Arc<LiveIncidents>,
         notifier: Notifier,
-        silences: Arc<Silences>,
-        replays: Arc<Replays>,
+        swept: Swept,
         incident_history: Duration,
     ) -> Self {
         let Context { store, workflows, census, clock, .. } = context.clone();
-        Self {
-            store,
-            census,
-            workflows,
-            live_incidents,
-            notifier,
-            silences,
-            replays,
-            clock,
-            incident_history,
-        }
+        Self { store, census, workflows, live_incidents, notifier, swept, clock, incident_history }
     }
 
     /// Sweeps until `stop`.
@@ -82,11 +77,14 @@ impl Retention {
                 if let Err(error) = self.sweep_incidents().await {
                     tracing::warn!(%error, "resolved incidents could not be removed; retrying");
                 }
-                if let Err(error) = self.silences.sweep().await {
+                if let Err(error) = self.swept.silences.sweep().await {
                     tracing::warn!(%error, "expired silences could not be removed; retrying");
                 }
-                if let Err(error) = self.replays.sweep().await {
+                if let Err(error) = self.swept.replays.sweep().await {
                     tracing::warn!(%error, "ended replays could not be removed; retrying");
+                }
+                if let Err(error) = self.swept.runs.sweep().await {
+                    tracing::warn!(%error, "ended runs could not be removed; retrying");
                 }
                 self.census.name_emptied_again();
                 history_at = now.after(HISTORY_PAUSE);

@@ -88,6 +88,7 @@ pub fn creation(id: &str, payload: impl Into<Bytes>) -> Creation {
         info: info("text/plain", &payload),
         payload,
         restored: None,
+        run: None,
         workflows_max: None,
     }
 }
@@ -133,6 +134,7 @@ pub fn closing(at: Timestamp) -> Closing {
         at,
         retention: Duration::from_secs(1),
         keep_payload: Duration::ZERO,
+        ended_at: None,
     }
 }
 

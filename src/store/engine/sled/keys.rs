@@ -9,6 +9,8 @@ const INCIDENT_MAX: usize = 64 * 1024;
 const DELIVERY_MAX: usize = 160 * 1024;
 /// The largest replay, in bytes: its globs, its target, and the failures and reasons that it keeps.
 const REPLAY_MAX: usize = 128 * 1024;
+/// The largest run or history of runs, in bytes: its parameters, windows, lineage and counts.
+const RUN_MAX: usize = 128 * 1024;
 /// The largest of all other documents, in bytes.
 const DOCUMENT_MAX: usize = 4096;
 
@@ -20,6 +22,8 @@ const PROGRESS: u8 = b'x';
 const SILENCE: u8 = b's';
 const REPLAY: u8 = b'y';
 const REPLAY_CHUNK: u8 = b'z';
+const RUN: u8 = b'r';
+const RUN_HISTORY: u8 = b't';
 const HEALTH_CHECK: &[u8] = b"mprobe";
 const CLOCK: &[u8] = b"mclock";
 
@@ -35,6 +39,8 @@ pub(super) fn key(id: &DocumentId) -> Vec<u8> {
         }
         DocumentId::Replay(id) => two_part(REPLAY, &id.0, &[]),
         DocumentId::ReplayChunk(replay, index) => two_part(REPLAY_CHUNK, &replay.0, &index.to_be_bytes()),
+        DocumentId::Run(workflow, number) => two_part(RUN, workflow, &number.to_be_bytes()),
+        DocumentId::RunHistory(workflow) => [&[RUN_HISTORY], workflow.as_bytes()].concat(),
         DocumentId::Clock => CLOCK.to_vec(),
         DocumentId::HealthCheck => HEALTH_CHECK.to_vec(),
     }
@@ -57,6 +63,11 @@ pub(super) fn id(key: &[u8]) -> Option<DocumentId> {
     Some(match *letter {
         WORKFLOW => DocumentId::Workflow(workflow()?),
         PROGRESS => DocumentId::Progress(workflow()?),
+        RUN => {
+            let number = u64::from_be_bytes(second.try_into().ok()?);
+            DocumentId::Run(WorkflowName::new(first).ok()?, number)
+        }
+        RUN_HISTORY => DocumentId::RunHistory(workflow()?),
         SILENCE => DocumentId::Silence(SilenceId(first.into())),
         INCIDENT => DocumentId::Incident(IncidentId(first.into())),
         DELIVERY => {
@@ -83,6 +94,9 @@ pub(super) fn prefix(set: &DocumentSet) -> Vec<u8> {
     match set {
         DocumentSet::Workflows => vec![WORKFLOW],
         DocumentSet::Progress => vec![PROGRESS],
+        DocumentSet::RunHistories => vec![RUN_HISTORY],
+        DocumentSet::Runs => vec![RUN],
+        DocumentSet::RunsOf(workflow) => two_part(RUN, workflow, &[]),
         DocumentSet::Silences => vec![SILENCE],
         DocumentSet::Incidents => vec![INCIDENT],
         DocumentSet::Deliveries => vec![DELIVERY],
@@ -99,6 +113,7 @@ pub(super) fn size_max(document: &Document) -> usize {
         Document::Incident(_) | Document::Silence(_) => INCIDENT_MAX,
         Document::Delivery(_) => DELIVERY_MAX,
         Document::Replay(_) => REPLAY_MAX,
+        Document::Run(..) | Document::RunHistory(..) => RUN_MAX,
         _ => DOCUMENT_MAX,
     }
 }
@@ -130,13 +145,17 @@ mod tests {
             // An index with a zero byte inside, and one of zeros only.
             DocumentId::ReplayChunk(replay.clone(), 0x0100_0001),
             DocumentId::ReplayChunk(replay.clone(), 0),
+            DocumentId::RunHistory(WorkflowName::new("nightly").unwrap()),
+            DocumentId::Run(WorkflowName::new("nightly").unwrap(), 0x0100_0001),
+            DocumentId::Run(WorkflowName::new("nightly.2").unwrap(), 1),
             DocumentId::Clock,
             DocumentId::HealthCheck,
         ];
         for document in &ids {
             assert_eq!(id(&key(document)).as_ref(), Some(document));
         }
-        for set in [DocumentSet::DeliveriesOf(incident), DocumentSet::ChunksOf(replay)]
+        let nightly = DocumentSet::RunsOf(WorkflowName::new("nightly").unwrap());
+        for set in [DocumentSet::DeliveriesOf(incident), DocumentSet::ChunksOf(replay), nightly]
             .iter()
             .chain(&DocumentSet::TOLD)
         {

@@ -183,7 +183,11 @@ fn tells_people(command: &Command) -> bool {
         | Document::Replay(_)
         | Document::HealthCheck(_)
         | Document::Clock(_) => true,
-        Document::Workflow(_) | Document::Silence(_) | Document::ReplayChunk(..) => false,
+        Document::Workflow(_)
+        | Document::Silence(_)
+        | Document::ReplayChunk(..)
+        | Document::Run(..)
+        | Document::RunHistory(..) => false,
     })
 }
 

@@ -188,6 +188,13 @@ impl Rows for Transaction {
         Ok(is_there)
     }
 
+    fn document(&mut self, id: &DocumentId) -> Result<Option<Document>, TransactionError> {
+        match self.group.document(&keys::key(id)) {
+            Some(changed) => Ok(changed.as_ref().map(|bytes| record::decode(id, bytes)).transpose()?),
+            None => Ok(self.reader.document(id)?),
+        }
+    }
+
     fn ids(&mut self, set: &DocumentSet, limit: usize) -> Result<Vec<DocumentId>, TransactionError> {
         let (from, to) = layout::range(&keys::prefix(set));
         let mut keys: BTreeSet<Vec<u8>> = self.group.keys(&from, &to).cloned().collect();

@@ -54,6 +54,7 @@ async fn a_new_item_is_stored_as_it_was_handed_in(engine: Engine) {
         payload: Some(info("text/plain", b"hello")),
         idempotency_key: Some([7; 32]),
         version: 1,
+        run: None,
         trace: None,
         detail: None,
     };

@@ -37,6 +37,7 @@ pub fn items() -> [(&'static str, Item); 5] {
         version: 1,
         work: Work::default(),
         course: Course::default(),
+        run: None,
         trace: None,
         detail: None,
     };

@@ -16,6 +16,8 @@ pub(super) fn name(key: &[u8]) -> String {
         Some(DocumentId::Silence(id)) => format!("the silence {}", id.0),
         Some(DocumentId::Replay(id)) => format!("the replay {}", id.0),
         Some(DocumentId::ReplayChunk(id, _)) => format!("a part of the selection of the replay {}", id.0),
+        Some(DocumentId::Run(workflow, number)) => format!("the run {number} of the workflow {workflow}"),
+        Some(DocumentId::RunHistory(name)) => format!("the history of the runs of the workflow {name}"),
         Some(DocumentId::Clock) => "the clock anchor".into(),
         Some(DocumentId::HealthCheck) => "the last health-check write".into(),
         None => format!("the document {:?}", String::from_utf8_lossy(key)),

@@ -206,6 +206,10 @@ impl Model {
                 item.version -= 1;
                 Ok(())
             }),
+            Command::EndRun { .. }
+            | Command::Hold { .. }
+            | Command::Release { .. }
+            | Command::OpenWaiting { .. } => unreachable!("these stories have no runs"),
             Command::Forget(number) => {
                 if let Some(key) = self.closed_by_number(*number) {
                     self.forget(&key);
@@ -252,6 +256,7 @@ impl Model {
             }
             Document::Clock(anchor) => self.clock = Some(*anchor),
             Document::HealthCheck(_) => {}
+            Document::Run(..) | Document::RunHistory(..) => unreachable!("these stories have no runs"),
         }
     }
 
@@ -375,6 +380,7 @@ impl Model {
                 deadline_max: creation.deadline_max,
                 ..Course::default()
             },
+            run: None,
             trace: creation.trace.clone(),
             detail: None,
         };
@@ -412,6 +418,7 @@ impl Model {
                     version: 1,
                     work: Work::default(),
                     course: Course::default(),
+                    run: None,
                     trace: None,
                     detail: None,
                 };

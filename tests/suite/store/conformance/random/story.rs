@@ -182,6 +182,7 @@ impl Action {
                     info: info(if *json { "application/json" } else { "text/plain" }, &payload),
                     payload,
                     restored: None,
+                    run: None,
                     workflows_max: *workflows_max,
                 }))
             }
@@ -192,6 +193,7 @@ impl Action {
                     at: now,
                     retention: Duration::from_millis(*retention),
                     keep_payload: Duration::from_millis(*keep_payload),
+                    ended_at: None,
                 },
             },
             Self::Patch { key: name, deadline, label, progress, if_version } => Command::Patch {

@@ -1,0 +1,115 @@
+//! An item as a run of its workflow: held, opened, ended with counts.
+
+use super::{Item, ItemError, ItemRefusal};
+use crate::model::run::{COUNTS_MAX, Counts, HeldFor, Run, RunDetail, RunParams};
+use crate::model::{ClockTime, CloseOutcome, Moment, Policy, Timestamp};
+
+/// How a run is ended by the name of its workflow.
+#[derive(Clone, Debug)]
+pub struct RunEnd {
+    pub kind: RunEndKind,
+    /// When it ended; `None` for now.
+    pub at: Option<Timestamp>,
+    /// Counts to set.
+    pub counts: Counts,
+}
+
+#[derive(Clone, Debug)]
+pub enum RunEndKind {
+    Close(CloseOutcome),
+    /// Boxed, since few runs fail.
+    Fail(Box<ItemError>),
+}
+
+impl Item {
+    /// Whether it is a run that has not begun. One that has failed or is closed is not held.
+    pub fn is_held(&self) -> bool {
+        self.held_for().is_some()
+    }
+
+    pub fn held_for(&self) -> Option<HeldFor> {
+        self.run.as_ref()?.held.filter(|_| self.failed_at.is_none() && self.closed.is_none())
+    }
+
+    /// Begins a held run: its deadline, and that of its step, count from now, unless they are instants of the
+    /// wall clock.
+    pub fn open_run(&mut self, params: RunParams, moment: Moment) {
+        let Some(run) = &mut self.run else { return };
+        run.held = None;
+        run.started_at = Some(moment.now);
+        let waited = moment.now.since(self.created_at);
+        let later = |deadline: ClockTime| match deadline {
+            ClockTime::Steady(_) => deadline.after(waited),
+            ClockTime::Wall { .. } => deadline,
+        };
+        self.deadline = later(self.deadline);
+        self.course.deadline_max = self.course.deadline_max.map(later);
+        self.step_entered_at = moment.now;
+        self.run_detail().params = Some(params);
+        self.version += 1;
+    }
+
+    /// A run that was held because its workflow was on hold waits for other runs instead.
+    pub fn hold_for_requirements(&mut self) {
+        if let Some(run) = self.run.as_mut().filter(|run| run.held.is_some()) {
+            run.held = Some(HeldFor::Requirement);
+            self.version += 1;
+        }
+    }
+
+    /// Ends a run. On an error nothing is changed.
+    pub fn end_run(&mut self, end: &RunEnd, policy: &Policy, now: Timestamp) -> Result<(), ItemRefusal> {
+        self.check_counts(&end.counts)?;
+        let version = self.version;
+        match &end.kind {
+            RunEndKind::Close(outcome) => self.close(policy.closing(*outcome, now)),
+            RunEndKind::Fail(error) => self.report(ItemError::clone(error))?,
+        }
+        self.note_run_end(end.at);
+        self.set_counts(&end.counts);
+        self.version = version + 1;
+        Ok(())
+    }
+
+    /// Takes note of when a run ended, if it has and that was told.
+    pub fn note_run_end(&mut self, at: Option<Timestamp>) {
+        let has_ended = self.failed_at.is_some() || self.closed.is_some();
+        if let (Some(run), Some(at)) = (&mut self.run, at.filter(|_| has_ended)) {
+            run.ended_at = Some(at.max(self.created_at));
+        }
+    }
+
+    /// A run that goes on has not ended when that was told.
+    pub fn forget_run_end(&mut self) {
+        if let Some(run) = &mut self.run {
+            run.ended_at = None;
+            // A held run that failed begins by being retried.
+            run.held = None;
+        }
+    }
+
+    pub fn check_counts(&self, counts: &Counts) -> Result<(), ItemRefusal> {
+        let known = self.detail().run.as_ref().map(|run| &run.counts);
+        let is_new = |name: &&std::sync::Arc<str>| known.is_none_or(|known| !known.contains_key(*name));
+        let together = known.map_or(0, Counts::len) + counts.keys().filter(is_new).count();
+        if together > COUNTS_MAX { Err(ItemRefusal::Counts(together)) } else { Ok(()) }
+    }
+
+    pub fn set_counts(&mut self, counts: &Counts) {
+        if self.run.is_some() && !counts.is_empty() {
+            self.run_detail().counts.extend(counts.iter().map(|(name, count)| (name.clone(), *count)));
+        }
+    }
+
+    /// Makes it a run.
+    pub fn begin_run(&mut self, run: Run, detail: RunDetail) {
+        self.run = Some(run);
+        if detail != RunDetail::default() {
+            *self.run_detail() = detail;
+        }
+    }
+
+    fn run_detail(&mut self) -> &mut RunDetail {
+        self.detail.get_or_insert_default().run.get_or_insert_default()
+    }
+}

@@ -1,0 +1,100 @@
+//! The histories of runs: in memory, fed by the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use crate::model::{RunHistory, WorkflowName};
+use crate::store::{Change, Document, DocumentId, Observer};
+
+#[derive(Default)]
+struct State {
+    histories: BTreeMap<WorkflowName, RunHistory>,
+    /// Those that have changed since they were taken.
+    touched: BTreeSet<WorkflowName>,
+    /// The highest number of a success whose earlier failures were closed.
+    followed: BTreeMap<WorkflowName, u64>,
+}
+
+#[derive(Default)]
+pub struct KnownRuns {
+    state: Mutex<State>,
+    touched: Notify,
+    /// For requests that wait for runs.
+    changed: Notify,
+}
+
+impl KnownRuns {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn get(&self, workflow: &WorkflowName) -> Option<RunHistory> {
+        self.lock().histories.get(workflow).cloned()
+    }
+
+    /// The workflows that have or had runs.
+    pub fn names(&self) -> BTreeSet<WorkflowName> {
+        self.lock().histories.keys().cloned().collect()
+    }
+
+    /// The workflows whose histories have changed since the last call.
+    pub(super) fn take_touched(&self) -> BTreeSet<WorkflowName> {
+        std::mem::take(&mut self.lock().touched)
+    }
+
+    /// Completes when there are workflows for [`KnownRuns::take_touched`].
+    pub(super) async fn touched(&self) {
+        self.touched.notified().await;
+    }
+
+    /// Completes with the next change after it was enabled.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// The number of the latest success, if failed runs before it may still be unclosed.
+    pub(super) fn success_to_follow(&self, workflow: &WorkflowName) -> Option<u64> {
+        let state = self.lock();
+        let success = state.histories.get(workflow)?.last_success?.number;
+        let followed = state.followed.get(workflow).copied();
+        Some(success).filter(|success| followed.is_none_or(|followed| followed < *success))
+    }
+
+    pub(super) fn followed(&self, workflow: &WorkflowName, success: u64) {
+        self.lock().followed.insert(workflow.clone(), success);
+    }
+}
+
+impl Observer for KnownRuns {
+    fn committed(&self, changes: &[Change]) {
+        let mut has_changed = false;
+        for change in changes {
+            match change {
+                Change::Put(Document::RunHistory(workflow, history)) => {
+                    let mut state = self.lock();
+                    state.histories.insert(workflow.clone(), (**history).clone());
+                    state.touched.insert(workflow.clone());
+                    has_changed = true;
+                }
+                Change::Removed(DocumentId::RunHistory(workflow)) => {
+                    let mut state = self.lock();
+                    state.histories.remove(workflow);
+                    state.followed.remove(workflow);
+                    has_changed = true;
+                }
+                Change::Item { .. }
+                | Change::Step { .. }
+                | Change::Run { .. }
+                | Change::Put(_)
+                | Change::Removed(_) => {}
+            }
+        }
+        if has_changed {
+            self.touched.notify_one();
+            self.changed.notify_waiters();
+        }
+    }
+}
