@@ -277,8 +277,15 @@ fn apply_history(item: &mut Item, past: Past) {
     item.course = Course { not_before: item.course.not_before, ..course };
     let own_steps = item.detail.take().and_then(|detail| detail.own_steps);
     let (progress, errors, steps) = (past.progress, past.errors, past.steps);
-    item.detail =
-        Some(Box::new(ItemDetail { progress, step_progress, errors, steps, repetitions, own_steps, run: None }));
+    item.detail = Some(Box::new(ItemDetail {
+        progress,
+        step_progress,
+        errors,
+        steps,
+        repetitions,
+        own_steps,
+        run: None,
+    }));
 }
 
 fn exported(create: &CreateItem, item: &Item) {

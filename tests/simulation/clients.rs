@@ -103,6 +103,7 @@ impl Client {
             plan: self.plan(deadline.is_some()),
             trace: None,
             past: has_failed_elsewhere(&payload).then(|| Box::new(self.past())),
+            run: None,
             payload,
         }
     }
@@ -322,6 +323,7 @@ impl Client {
             fatal,
             data: json!({"number": self.dice.below(100)}),
             stack: None,
+            at: None,
             idempotency_key: None,
         }
     }

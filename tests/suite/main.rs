@@ -15,6 +15,7 @@ mod lifecycle;
 mod readme;
 mod recovery;
 mod replay;
+mod runs;
 mod startup;
 mod store;
 mod support;

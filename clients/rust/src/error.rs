@@ -189,6 +189,7 @@ mod tests {
             title: "The item is closed".into(),
             detail: "the item is closed since 2026".into(),
             instance: Some("0198".into()),
+            ..ProblemDocument::default()
         };
         Error::Refused(Box::new(Refusal { problem, retry_after, with_token: false }))
     }

@@ -97,13 +97,12 @@ fn response(problems: &[Problem]) -> Response {
 pub fn examples() -> impl Iterator<Item = (String, RefOr<Example>)> {
     Problem::ALL.into_iter().map(|problem| {
         let document = ProblemDocument {
-            run: None,
-            requirements: Vec::new(),
             kind: format!("{TYPE_PREFIX}{}", problem.slug()).into(),
             title: problem.title().into(),
             status: problem.status(),
             detail: detail(problem),
             instance: Some("019b76da-a800-7c3e-8f00-5b2d1c0a9e71".into()),
+            ..ProblemDocument::default()
         };
         let value = serde_json::to_value(document).ok();
         let example = ExampleBuilder::new().summary(problem.title()).value(value).build();

@@ -1,13 +1,13 @@
 //! Items: created, closed, read, listed and exported.
 
-use warden_api::Item;
 use warden_api::Problem::{
     ItemClosed, ItemConflict, ItemNotFound, PayloadGone, PreconditionFailed, RangeNotSatisfiable,
-    StorageFull, TooManyWorkflows, WorkflowNotFound,
+    RequirementNotMet, RunOpen, StorageFull, TooManyWorkflows, WorkflowHeld, WorkflowNotFound,
 };
 use warden_api::item::{ErrorReceipt, ErrorRequest, ItemAnswer, PatchRequest, Summary};
 use warden_api::path;
 use warden_api::word::Scope;
+use warden_api::{Item, Problem};
 
 use crate::http::openapi::{document, file, json, lines, merge_patch, no_body, page, payload, text};
 use crate::http::parameter::{
@@ -18,6 +18,9 @@ use crate::http::route::Route;
 use crate::http::server::{EachLine, InPath, Matching};
 use crate::http::{batch, export, items, list};
 use crate::model::{ItemKey, WorkflowName};
+
+/// Of a create in a workflow whose items are runs.
+const RUN_REFUSED: [Problem; 3] = [RunOpen, WorkflowHeld, RequirementNotMet];
 
 pub fn routes() -> Vec<Route> {
     vec![
@@ -36,6 +39,7 @@ pub fn routes() -> Vec<Route> {
             .answers(201, "Created", json::<ItemAnswer>())
             .answers(200, "The item is open already, with the same payload", json::<ItemAnswer>())
             .refuses(&[ItemConflict, ItemClosed, WorkflowNotFound, TooManyWorkflows, StorageFull])
+            .refuses(&RUN_REFUSED)
             .to(items::put),
         Route::post(path::WORKFLOW_ITEMS, "post_item")
             .needs::<InPath<WorkflowName>>(Scope::Ingest)
@@ -44,6 +48,7 @@ pub fn routes() -> Vec<Route> {
             .body(payload())
             .answers(201, "Created; `Location` is its path", json::<ItemAnswer>())
             .refuses(&[ItemConflict, ItemClosed, WorkflowNotFound, TooManyWorkflows, StorageFull])
+            .refuses(&RUN_REFUSED)
             .to(items::post),
         Route::get(path::ITEM, "get_item")
             .needs::<InPath<ItemKey>>(Scope::Read)
