@@ -174,8 +174,7 @@ fn new(id: IncidentId, key: &IncidentKey, policy: &AlertPolicy, now: Timestamp) 
         reopenings: Vec::new(),
         resolved_at: None,
         ending_since: None,
-        outcomes: matches!(key.kind, IncidentKind::Overdue | IncidentKind::Failed)
-            .then(OutcomeCounts::default),
+        outcomes: (key.kind != IncidentKind::Missed).then(OutcomeCounts::default),
         counted_at: None,
         continued_in: None,
         count: 0,
