@@ -155,7 +155,7 @@ fn section(text: &mut String, name: &str, fields: BTreeMap<String, String>) -> R
         // PowerCenter takes the rest of the line as the value, and knows no quotes.
         if value.contains(['\n', '\r']) {
             return Err(Problem::invalid(format!(
-                "the parameter {} of {} has a line break, which a parameter file cannot hold; use format=json",
+                "the parameter {} of {} has a line break, which a parameter file cannot hold",
                 quote(&key),
                 quote(name)
             )));

@@ -88,7 +88,7 @@ pub enum WardenError {
     )]
     RunOpen { workflow: WorkflowName, number: u64, id: Option<ItemId> },
     #[error(
-        "the workflow {workflow} is on hold, and its run {number} is held already{}; release the workflow first",
+        "the workflow {workflow} is on hold, and its run {number} is held already{}; release it first",
         whose(.id)
     )]
     WorkflowHeld { workflow: WorkflowName, number: u64, id: Option<ItemId> },

@@ -41,7 +41,11 @@ pub fn of_configuration(text: &str) -> Settings {
 
 fn table_name(written: &str) -> String {
     match written.split_once('.') {
-        Some((table, _)) if NAMED.contains(&table) => format!("{table}.NAME"),
+        // Of such a table every second part is a name that the user chooses.
+        Some((table, _)) if NAMED.contains(&table) => {
+            let part = |(place, part)| if place % 2 == 1 { "NAME" } else { part };
+            written.split('.').enumerate().map(part).collect::<Vec<_>>().join(".")
+        }
         _ => written.to_owned(),
     }
 }

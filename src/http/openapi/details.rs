@@ -49,8 +49,7 @@ pub fn detail(problem: Problem) -> Cow<'static, str> {
                 .into()
         }
         Problem::WorkflowHeld => {
-            "the workflow nightly is on hold, and its run 42 is held already; release the workflow first"
-                .into()
+            "the workflow nightly is on hold, and its run 42 is held already; release it first".into()
         }
         Problem::RequirementNotMet => "what the run requires has not succeeded: run 7 of load is open".into(),
         Problem::RunFailed => "run 42 of the workflow nightly has failed".into(),

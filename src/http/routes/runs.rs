@@ -27,9 +27,9 @@ pub fn routes() -> Vec<Route> {
             .needs::<InPath<WorkflowName>>(Scope::Ingest)
             .about(
                 "Open a run: an item with a number, parameters, and for each job of the workflow a window \
-                of time. It is refused while another run is open, the workflow is on hold, or a workflow that \
-                it requires has not succeeded, unless the policy says otherwise. A held run is created, and \
-                opens later.",
+                of time. It is refused while another run is open, the workflow is on hold, or a workflow \
+                that it requires has not succeeded, unless the policy says otherwise. A held run is created, \
+                and opens later.",
             )
             .takes(&[&[KEY_OF_ITEM]])
             .body(optional_document::<RunRequest>())
@@ -130,8 +130,8 @@ pub fn routes() -> Vec<Route> {
         Route::post(path::WORKFLOW_RELEASE, "release_workflow")
             .needs::<InPath<WorkflowName>>(Scope::Recover)
             .about(
-                "End the hold of a workflow. The held run opens, or is closed in success; the count of failed \
-                runs begins anew.",
+                "End the hold of a workflow. The held run opens, or is closed in success; the count of \
+                failed runs begins anew.",
             )
             .body(optional_document::<ReleaseRequest>())
             .answers(200, "The status of its runs", json::<RunsStatus>())

@@ -1,6 +1,6 @@
 //! Items and their transitions, a file for each concept: [`patch`], [`progress`], [`course`], [`work`],
-//! [`lease`], [`errors`], [`closing`], [`payload`], [`running`]; and what is derived from an item: [`indexed`], what the
-//! census keeps, and [`progression`], what is counted.
+//! [`lease`], [`errors`], [`closing`], [`payload`], [`running`]; and what is derived from an item:
+//! [`indexed`], what the census keeps, and [`progression`], what is counted.
 //!
 //! Invariants:
 //!

@@ -1,7 +1,7 @@
 //! What a workflow's runs have come to so far, and what that means for the next one.
 //!
 //! The lists of open and of waiting runs are bounded: a workflow that allows any number of open runs must
-//! not rewrite them all with each. Of the open ones the newest are listed, of the waiting ones the oldest, and
+//! not rewrite them all with each. Of the open ones the newest are listed, of the waiting ones the oldest;
 //! the rest is counted. When a list is empty and the count is not, the caller lists more from the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -40,8 +40,8 @@ async fn a_shell_reads_exactly_what_was_configured() {
     let run = open(&daemon, "nightly").await;
     let answer = daemon.ask(Method::GET, "/v1/workflows/nightly/params?format=env").await;
     let script = format!(
-        "eval \"$1\"; printf '%s\\n' \"$WARDEN_SHARED_NOTE\" \"$WARDEN_JOB_JOB_2_FROM\" \"$WARDEN_JOB_JOB1_FROM\" \
-         \"$WARDEN_SHARED_LIST\" \"$WARDEN_SHARED_DRY\" \"$WARDEN_RUN_ID\""
+        "eval \"$1\"; printf '%s\\n' \"$WARDEN_SHARED_NOTE\" \"$WARDEN_JOB_JOB_2_FROM\" \
+         \"$WARDEN_JOB_JOB1_FROM\" \"$WARDEN_SHARED_LIST\" \"$WARDEN_SHARED_DRY\" \"$WARDEN_RUN_ID\""
     );
     let output =
         std::process::Command::new("sh").args(["-c", &script, "sh", answer.text()]).output().unwrap();

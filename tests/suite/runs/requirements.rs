@@ -58,7 +58,8 @@ async fn runs_that_wait_for_a_requirement_begin_by_themselves_in_their_order() {
 
 #[tokio::test]
 async fn a_run_that_waits_for_longer_than_it_would_have_had_is_reported() {
-    let config = "[workflows.load]\nsingle = \"allow\"\ndeadline = \"9h\"\n[workflows.report]\ndeadline = \"1h\"\n\
+    let config = "[workflows.load]\nsingle = \"allow\"\ndeadline = \"9h\"\n\
+        [workflows.report]\ndeadline = \"1h\"\n\
         requires = [{ workflow = \"load\", else = \"held\" }]";
     let daemon = daemon(config).await;
     open(&daemon, "load").await;
