@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_problem_of_a_later_daemon_is_read_and_is_none_that_is_known() {
-        let text = r#"{"type":"/problems/run-open","title":"T","status":409,"detail":"d","run":"r1"}"#;
+        let text = r#"{"type":"/problems/run-postponed","title":"T","status":409,"detail":"d","run":"r1"}"#;
         let document: ProblemDocument<'_> = serde_json::from_str(text).unwrap();
         assert_eq!((document.problem(), document.status), (None, 409));
     }
