@@ -13,4 +13,5 @@ mod random;
 mod reading;
 mod replays;
 mod restoring;
+mod runs;
 mod workflows;
