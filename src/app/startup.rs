@@ -66,15 +66,19 @@ fn items(tallies: impl Iterator<Item = Tally>) -> String {
         unclosed: sum.unclosed + tally.unclosed,
         overdue: sum.overdue + tally.overdue,
         failed: sum.failed + tally.failed,
+        held: sum.held + tally.held,
         closed: sum.closed + tally.closed,
         ..sum
     });
-    let Tally { unclosed, overdue, failed, closed, .. } = sum;
+    let Tally { unclosed, overdue, failed, held, closed, .. } = sum;
     if unclosed + closed == 0 {
         return "items: none yet".to_owned();
     }
-    let open = unclosed - overdue - failed;
-    format!("items: {open} open, {overdue} overdue, {failed} failed; {closed} closed within their retention")
+    let open = unclosed - overdue - failed - held;
+    let held = if held > 0 { format!(", {held} held") } else { String::new() };
+    format!(
+        "items: {open} open, {overdue} overdue, {failed} failed{held}; {closed} closed within their retention"
+    )
 }
 
 fn receivers(config: &Config) -> String {

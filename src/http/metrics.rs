@@ -4,6 +4,7 @@
 mod figures;
 mod form;
 mod process;
+mod runs;
 mod steps;
 
 use std::fmt;

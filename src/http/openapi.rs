@@ -15,7 +15,7 @@ use warden_api::ProblemDocument;
 pub use self::forms::{Form, ITEM_ID, LABEL, NAME};
 pub use self::operation::{
     Answer, Body, any_object, document, file, json, lines, merge_patch, merge_patch_of_any, no_body, object,
-    optional_document, page, payload, text,
+    object_or_text, optional_document, page, payload, text,
 };
 use super::route::Route;
 
@@ -28,6 +28,7 @@ use super::route::Route;
     tags((name = "items", description = "Create, close, read, list and export items"),
         (name = "recovery", description = "Claim, retry and replay items"),
         (name = "workflows", description = "Policies and counts"),
+        (name = "runs", description = "Runs of workflows: the ledger, windows, holds, waiting"),
         (name = "alerts", description = "Incidents, silences, deliveries and receivers"),
         (name = "operation", description = "Health, metrics and this description")),
     security((), ("bearer" = [])),

@@ -51,7 +51,7 @@ impl Paging {
     pub fn read(query: &mut Query) -> Result<Self, Problem> {
         let limit = limit(query)?;
         let cursor = query.one("cursor")?;
-        let after = cursor.map(|text| read_name_cursor(&text)).transpose()?;
+        let after = cursor.map(|text| decode(&text).ok_or_else(not_ours)).transpose()?;
         Ok(Self { limit, after })
     }
 
@@ -72,11 +72,6 @@ impl Paging {
 
 pub fn name_cursor(name: &str) -> String {
     URL_SAFE_NO_PAD.encode(name)
-}
-
-/// The name in a cursor of [`name_cursor`].
-pub fn read_name_cursor(text: &str) -> Result<String, Problem> {
-    decode(text).ok_or_else(not_ours)
 }
 
 fn decode(text: &str) -> Option<String> {

@@ -22,7 +22,7 @@ use super::course;
 use super::document::{idempotency_key, optional_document};
 use super::items::show;
 use super::json::Json;
-use super::page::{self, name_cursor, read_name_cursor};
+use super::page::{self, read_cursor, write_cursor};
 use super::params;
 use super::problem::{Problem, success};
 use super::request::{self, Query};
@@ -30,7 +30,7 @@ use super::server::exchange::Exchange;
 use super::server::{Allowed, AnyWorkflow, InPath, Services};
 use super::view::{self, RunFacts, RunsFacts, Sent};
 use crate::model::run::Window;
-use crate::model::{RunEntry, RunHistory, WorkflowName, Zone};
+use crate::model::{ItemNumber, Position, RunEntry, RunHistory, Timestamp, WorkflowName, Zone};
 use crate::warden::WardenError;
 use crate::warden::intake::{CreateItem, Done, Plan, RunTerms};
 use crate::warden::report::ReportError;
@@ -128,8 +128,8 @@ pub async fn list(
     let (actor, tool, process_type) = (actor?, tool?, process_type?);
     let (sources, targets) = (query.all("source"), query.all("target"));
     let limit = page::limit(&mut query)?;
-    let before = query.one("cursor")?.map(|text| read_name_cursor(&text)).transpose()?;
-    let before = before.map(|text| text.parse().map_err(|_| page::not_ours())).transpose()?;
+    let before = query.one("cursor")?.map(|text| read_cursor(&text)).transpose()?;
+    let before = before.map(|place| place.number.0);
     let is_wanted = |entry: &RunEntry| {
         let lineage = entry.lineage.clone().unwrap_or_default();
         (statuses.is_empty() || statuses.contains(&entry.status))
@@ -143,7 +143,12 @@ pub async fn list(
     let RunPage { data, next } = services.runs.list(&workflow, before, limit, is_wanted).await?;
     let moment = services.moment();
     let data = data.into_iter().map(|entry| RunFacts(entry, moment).into()).collect();
-    Ok(Json(Page { data, next_cursor: next.map(|number| name_cursor(&number.to_string())) }))
+    Ok(Json(Page { data, next_cursor: next.map(|number| write_cursor(place_of(number))) }))
+}
+
+/// A place in the ledger, which is ordered by number alone.
+fn place_of(number: u64) -> Position {
+    Position { deadline: Timestamp::from_millis(0), number: ItemNumber(number) }
 }
 
 pub async fn current(allowed: Allowed<InPath<WorkflowName>>) -> Result<Response, Problem> {

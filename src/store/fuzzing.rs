@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::record::{self, RecordError};
 use crate::model::item::ItemDetail;
-use crate::model::{Delivery, Incident, ItemNumber, Progress, Replay, Silence, Workflow};
+use crate::model::{Delivery, Incident, ItemNumber, Progress, Replay, RunEntry, RunHistory, Silence, Workflow};
 
 /// Records of items and chunks of replays: what can be decoded is encoded in the current format, and decoded
 /// as the same.
@@ -26,6 +26,8 @@ pub fn documents(bytes: &[u8]) {
     document::<Progress>(bytes);
     document::<Silence>(bytes);
     document::<Replay>(bytes);
+    document::<RunEntry>(bytes);
+    document::<RunHistory>(bytes);
 }
 
 fn document<T: PartialEq + Debug + Serialize + DeserializeOwned>(bytes: &[u8]) {

@@ -9,6 +9,7 @@ use crate::disk::Faults;
 use crate::life::Life;
 use crate::names;
 use crate::network::{Mood, RECOVERY};
+use crate::runs;
 use crate::settings::{DAMPING_MAX, GROUP_WAIT_MAX, RETENTION};
 use crate::watch::{SLACK, items};
 use crate::world::{HOSTS, World};
@@ -46,6 +47,7 @@ impl World {
             life.look(self)?;
         }
         check_replays(&life.operator.warden)?;
+        runs::check_calm(self.disk.durable(), &life.operator.warden, self.clock.now())?;
         if self.clock.drift() != 0 {
             return Err("the wall clock was set, and nobody noticed".into());
         }

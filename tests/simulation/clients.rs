@@ -56,6 +56,7 @@ impl Client {
             72..77 => self.read(key).await,
             77..81 => self.create_by_idempotency_key().await,
             81..83 => self.retry(key).await,
+            83..88 => self.run().await,
             _ => self.work().await,
         }
         self.history.count();
@@ -429,7 +430,7 @@ fn has_failed_elsewhere(payload: &[u8]) -> bool {
 }
 
 /// How this payload is said to be encoded.
-fn encoding_of(payload: &[u8]) -> Option<&'static str> {
+pub fn encoding_of(payload: &[u8]) -> Option<&'static str> {
     payload.len().is_multiple_of(3).then_some("br, gzip")
 }
 

@@ -17,6 +17,7 @@ use crate::dice::Dice;
 use crate::history::History;
 use crate::names;
 use crate::quiet::Quiet;
+use crate::runs::{self, Ledgers, Written};
 use crate::watch::{Weather, items};
 
 /// What goes wrong with the disk at the moment.
@@ -41,6 +42,7 @@ pub struct Disk {
     weather: Weather,
     quiet: Quiet,
     claimable: Claimable,
+    runs: Written,
     history: History,
     clock: SimulatedClock,
 }
@@ -55,6 +57,7 @@ impl Disk {
             weather,
             quiet,
             claimable: Claimable::default(),
+            runs: Written::default(),
             history,
             clock,
         }
@@ -100,7 +103,11 @@ impl Disk {
         }
         let claimed = self.claimable.look_up(&self.durable, &command, &self.clock);
         let before = course::before(&self.durable, &command).map(|before| (before, command.clone()));
+        let ledgers = runs::concerns(&command, store).then(|| (Ledgers::of(&self.durable), command.clone()));
         let outcome = done(store, command);
+        if let Some((before, command)) = ledgers {
+            self.history.note(self.runs.check(&before, store, &command, &outcome));
+        }
         if let Some((before, command)) = before {
             self.history.note(course::check(&before, &command, &outcome));
             if let Some(lease) = course::withdrawn(&before, &outcome) {
@@ -132,7 +139,7 @@ impl Disk {
             let payload = read(store.payload(item.number, 0, usize::MAX));
             lines.push(format!("{item:?} {payload:?}"));
         }
-        for set in DocumentSet::TOLD.into_iter().chain([DocumentSet::Chunks]) {
+        for set in DocumentSet::TOLD.into_iter().chain([DocumentSet::Chunks, DocumentSet::Runs]) {
             let documents = read(store.documents(ListDocuments::all(set)));
             lines.extend(documents.iter().map(|document| format!("{document:?}")));
         }

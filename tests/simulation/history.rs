@@ -9,12 +9,14 @@ use crate::clock::SimulatedClock;
 use crate::digest::Digest;
 use crate::items::{Items, Moment};
 use crate::leases::Leases;
+use crate::runs::Told;
 
 /// What clients, workers and operators saw.
 #[derive(Default)]
 pub struct Seen {
     pub items: Items,
     pub leases: Leases,
+    pub runs: Told,
     /// Which item a create with this idempotency key was answered with.
     pub named: BTreeMap<(WorkflowName, u64), (ItemKey, Moment)>,
     order: u64,

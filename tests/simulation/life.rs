@@ -14,6 +14,7 @@ use crate::clients::Client;
 use crate::clock::SimulatedClock;
 use crate::idle::Idle;
 use crate::operator::Operator;
+use crate::runs;
 use crate::settings::Settings;
 use crate::store::SimulatedStore;
 use crate::watch::Watch;
@@ -111,6 +112,7 @@ impl Life {
     pub fn look(&mut self, world: &World) -> Result<(), String> {
         while self.acts.try_join_next().is_some() {}
         world.check()?;
+        runs::check_told(world.disk.durable(), &world.history.lock())?;
         if self.loops.ended().now_or_never().is_some() {
             return Err("a loop of the daemon has ended".into());
         }

@@ -41,6 +41,7 @@ mod network;
 mod operator;
 mod panics;
 mod quiet;
+mod runs;
 mod settings;
 mod store;
 mod story;

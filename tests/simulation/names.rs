@@ -8,6 +8,7 @@ use warden::store::engine::memory::MemoryStore;
 use warden::warden::Warden;
 
 use crate::documents::ReadDocuments as _;
+use crate::runs::RUN_WORKFLOWS;
 use crate::watch::items;
 use crate::world::{MADE_UP_MAX, WORKFLOWS};
 
@@ -17,13 +18,17 @@ pub fn names(store: &MemoryStore) -> BTreeSet<WorkflowName> {
     workflows.expect("memory never fails").into_iter().map(|workflow| workflow.name).collect()
 }
 
+fn is_configured(name: &WorkflowName) -> bool {
+    WORKFLOWS.iter().chain(&RUN_WORKFLOWS).any(|configured| *configured == &**name)
+}
+
 /// Holds the names against the items that are stored with them.
 pub fn check(store: &MemoryStore, now: Timestamp) -> Result<(), String> {
     let names = names(store);
     if names.len() > MADE_UP_MAX {
         return Err(format!("{names:?} are more workflows than there may be"));
     }
-    let is_there = |item: &Item| WORKFLOWS.contains(&&*item.workflow) || names.contains(&item.workflow);
+    let is_there = |item: &Item| is_configured(&item.workflow) || names.contains(&item.workflow);
     // Somebody created it; what was closed before anybody did need not be of any workflow.
     match items(store, now).iter().filter(|item| item.payload.is_some()).find(|item| !is_there(item)) {
         Some(Item { workflow, id, .. }) => Err(format!("{workflow} {id} is of a workflow that is not there")),
@@ -47,7 +52,7 @@ pub fn check_gone(store: &MemoryStore, warden: &Warden) -> Result<(), String> {
         return Err(format!("{name} is there still, and nothing is left of it"));
     }
     let tallies = warden.queries.tallies();
-    match tallies.iter().find(|(name, _)| !WORKFLOWS.contains(&&**name)) {
+    match tallies.iter().find(|(name, _)| !is_configured(name)) {
         Some((name, tally)) => Err(format!("of {name} nothing is left, and it has figures: {tally:?}")),
         None => Ok(()),
     }

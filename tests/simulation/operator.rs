@@ -18,6 +18,7 @@ use crate::dice::Dice;
 use crate::history::History;
 use crate::network::Network;
 use crate::quiet::Quiet;
+use crate::runs::RUN_WORKFLOWS;
 use crate::world::{MADE_UP, RECEIVERS, REGIONS, SPLIT_WORKFLOW, WORKFLOWS};
 
 /// Somebody on call.
@@ -96,7 +97,7 @@ impl Operator {
         let region = is_for_region.then(|| ("region".into(), (*self.dice.pick(&REGIONS)).into()));
         let (ahead, lasts) = (self.dice.millis(60_000), Duration::from_secs(1 + self.dice.below(900)));
         let starts_at = self.dice.chance(500).then(|| self.clock.wall().after(ahead));
-        let names = WORKFLOWS.iter().chain(&MADE_UP);
+        let names = WORKFLOWS.iter().chain(&MADE_UP).chain(&RUN_WORKFLOWS);
         for workflow in names.filter(|name| is_for_all || **name == workflow) {
             self.quiet.until(workflow, self.clock.now().after(ahead + lasts));
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use warden::config::{Config, ConfigFile, Sources};
 
 use crate::dice::Dice;
+use crate::runs::RUN_WORKFLOWS;
 use crate::world::{MADE_UP_MAX, WORKFLOWS};
 
 /// The longest that any life waits before it tells of an incident.
@@ -36,7 +37,7 @@ impl Settings {
         let repeat_interval = dice.pick(&["5m", "4h"]);
         let concurrency = dice.pick(&["1", "8"]);
         let (deadline, retention) = (DEADLINE.as_secs(), RETENTION.as_secs());
-        let workflows_max = WORKFLOWS.len() + MADE_UP_MAX;
+        let workflows_max = WORKFLOWS.len() + RUN_WORKFLOWS.len() + MADE_UP_MAX;
         let text = format!(
             r#"
             [limits]
@@ -70,6 +71,11 @@ impl Settings {
             retry = {{ max = 2, backoff = "5s..1m", jitter = 0.2 }}
             redrive = {{ url = "http://target.test/redrive", after = "2m", max_attempts = 2, rate = "1/s" }}
             fallback = ["manager"]
+            [workflows.nightly]
+            hold_after = 2
+            [workflows.nightly.jobs.all]
+            [workflows.summary]
+            requires = [{{ workflow = "nightly", else = "held" }}]
             "#
         );
         Self {

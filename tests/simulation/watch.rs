@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use warden::model::incident::group_of;
+use warden::model::run::HeldFor;
 use warden::model::{
     Clock as _, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus, Item, ItemFilter, ItemState,
     Moment, Order, Timestamp, WaitingFor,
@@ -67,10 +68,14 @@ pub fn troubles(store: &MemoryStore, clock: &SimulatedClock) -> BTreeMap<Inciden
             // One that is late counts as overdue, whatever it waits for.
             ItemState::Interrupted if moment.steady(item.deadline) <= moment.now => IncidentKind::Overdue,
             ItemState::Failed => IncidentKind::Failed,
+            // One that waits for others is told of once it has waited for as long as it would have had.
+            ItemState::Held if item.held_for() == Some(HeldFor::Hold) => IncidentKind::Held,
+            ItemState::Held if moment.steady(item.deadline) <= moment.now => IncidentKind::Held,
             _ => continue,
         };
         let group = group_of(&item.labels, group_by(&item.workflow).as_slice());
-        let is_fresh = kind == IncidentKind::Overdue && moment.steady(item.deadline) > before;
+        let waits = item.held_for() == Some(HeldFor::Requirement);
+        let is_fresh = (kind == IncidentKind::Overdue || waits) && moment.steady(item.deadline) > before;
         let key = IncidentKey { workflow: item.workflow, kind, group };
         let trouble = troubles.entry(key).or_insert(Trouble { count: 0, is_fresh: true });
         (trouble.count, trouble.is_fresh) = (trouble.count + 1, trouble.is_fresh && is_fresh);

@@ -12,12 +12,13 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use warden_api::word::ReceiverState;
 
-use super::steps;
+use super::{runs, steps};
 use crate::http::access::Access;
 use crate::model::{Timestamp, WorkflowName};
 use crate::notifier::status::LATENCY_BOUNDS;
 use crate::notifier::{Outcomes, ReceiverStatus};
 use crate::store::{DiskUse, StoreStatus};
+use crate::warden::runs::RunFigures;
 use crate::warden::{StepTallies, Tally, Warden};
 
 /// A snapshot of the services.
@@ -25,6 +26,8 @@ use crate::warden::{StepTallies, Tally, Warden};
 pub struct Figures {
     tallies: Vec<(String, Tally)>,
     steps: Vec<(WorkflowName, StepTallies)>,
+    /// By name.
+    runs: Vec<(WorkflowName, RunFigures)>,
     now: Timestamp,
     store: StoreStatus,
     disk: DiskUse,
@@ -61,10 +64,13 @@ impl Figures {
         let mut steps = warden.queries.all_step_tallies();
         steps.retain(|(workflow, _)| access.admits(workflow));
         steps.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let mut runs = warden.runs.figures();
+        runs.retain(|(workflow, _)| access.admits(workflow));
         let tallies = warden.queries.tallies().into_iter().filter(|(name, _)| access.admits(name));
         Self {
             tallies: tallies.map(|(name, tally)| (name.to_string(), tally)).collect(),
             steps,
+            runs,
             now,
             store: warden.health.store_status(),
             disk: warden.health.disk_use(),
@@ -165,6 +171,7 @@ impl Collector for Figures {
         items("items_unclosed", "Items not closed", |tally| tally.unclosed)?;
         items("items_overdue", "Items past their deadline", |tally| tally.overdue)?;
         items("items_failed", "Failed items", |tally| tally.failed)?;
+        items("items_held", "Runs that have not begun", |tally| tally.held)?;
         items("items_interrupted", "Interrupted items, overdue or not", |tally| tally.interrupted)?;
         items("items_closed", "Closed items within their retention", |tally| tally.closed)?;
         let help = "How long the oldest overdue item has been overdue; 0 if none is";
@@ -271,6 +278,7 @@ impl Collector for Figures {
             ConstCounter::new(count).encode(family.encode_family(&[("event", event)])?)?;
         }
         steps::encode(&self.steps, &mut encoder)?;
+        runs::encode(&self.runs, &mut encoder)?;
         self.encode_receivers(&mut encoder)
     }
 }

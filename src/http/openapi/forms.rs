@@ -10,7 +10,7 @@ use utoipa::Number;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, SchemaType, Type};
 use utoipa::openapi::{KnownFormat, Object, OpenApi, RefOr, Schema, SchemaFormat};
 use warden_api::limit::{
-    CLAIM_MAX, COMMENT_MAX, ERROR_MESSAGE_MAX, ERROR_STACK_MAX, ERROR_TYPE_MAX, LABEL_NAME_MAX,
+    CLAIM_MAX, COMMENT_MAX, ERROR_MESSAGE_MAX, ERROR_STACK_MAX, ERROR_TYPE_MAX, ITEM_ID_MAX, LABEL_NAME_MAX,
     LABEL_VALUE_MAX, NAME_MAX, PERSON_MAX, REPLAY_NAME_MAX, STEP_MESSAGE_MAX,
 };
 use warden_api::word::{IncidentKind, ItemState, OnSuccess};
@@ -57,13 +57,14 @@ fn is_bound(name: &str) -> bool {
 
 fn of_field(document: &str, field: &str) -> Option<Form> {
     Some(match (document, field) {
-        (_, "deadline") => Form::Format("deadline"),
+        (_, "deadline" | "not_before") => Form::Format("deadline"),
         (_, "ttl" | "wait" | "delay" | "retry_after" | "for" | "ramp_up" | "timeout") => {
             Form::Format("humantime")
         }
         (_, "cursor") => Form::Format("cursor"),
         (_, "starts_at" | "ends_at") => Form::Instant,
-        ("RetryRequest" | "RepeatRequest", "at") => Form::Instant,
+        (_, "at") | ("RunRequest", "from" | "to") => Form::Instant,
+        ("RunRequest", "id") => Form::Text(ITEM_ID, 1, ITEM_ID_MAX),
         ("RetryRequest" | "RepeatRequest", "after") => Form::Format("humantime"),
         ("RetryRequest", "from") => Form::Text(NAME, 1, NAME_MAX),
         ("RepeatRequest", "max") => Form::Count(1, u32::MAX as usize),

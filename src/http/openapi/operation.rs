@@ -115,7 +115,10 @@ where
     vec![Content {
         kind: JSON,
         schema: Ref::from_schema_name(name::<T>()).into(),
-        components: |components| add_schema::<Page<T>>(&name::<T>(), components),
+        components: |components| {
+            add_schema::<T>(&T::name(), components);
+            add_schema::<Page<T>>(&name::<T>(), components);
+        },
     }]
 }
 
@@ -127,6 +130,11 @@ pub fn object() -> Answer {
 /// Text of each of these types.
 pub fn text(kinds: &[&'static str]) -> Answer {
     kinds.iter().map(|kind| plain(kind, Type::String)).collect()
+}
+
+/// A JSON object, or text of one of these types.
+pub fn object_or_text(kinds: &[&'static str]) -> Answer {
+    object().into_iter().chain(text(kinds)).collect()
 }
 
 /// Stored bytes, of the stored type.

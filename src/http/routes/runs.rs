@@ -11,7 +11,7 @@ use warden_api::run::{
 use warden_api::word::Scope;
 use warden_api::{Run, path};
 
-use crate::http::openapi::{json, no_body, optional_document, page, text};
+use crate::http::openapi::{json, no_body, object_or_text, optional_document, page};
 use crate::http::parameter::{
     COVERS, DATES, FAIL_FAST, FORMAT_OF_PARAMS, KEY_OF_ITEM, LINEAGE, PAGING, RUN, RUN_TIMEOUT, SINCE,
     SINCE_OF_WAIT, STATUS_OF_RUNS, TIMEZONE, UNTIL, WAITED_WORKFLOWS,
@@ -88,7 +88,7 @@ pub fn routes() -> Vec<Route> {
                 assignments for a shell, or as a parameter file of Informatica.",
             )
             .takes(&[&[FORMAT_OF_PARAMS, DATES, RUN]])
-            .answers(200, "The parameters", text(&["application/json", "application/yaml", "text/plain"]))
+            .answers(200, "The parameters", object_or_text(&["application/yaml", "text/plain"]))
             .refuses(&[WorkflowNotFound, NoRunOpen, RunNotFound])
             .to(runs::params),
         Route::get(path::WORKFLOW_WINDOWS, "get_windows")

@@ -35,6 +35,10 @@ impl KnownRuns {
         self.lock().histories.get(workflow).cloned()
     }
 
+    pub(super) fn all<T>(&self, view: impl Fn(WorkflowName, &RunHistory) -> T) -> Vec<T> {
+        self.lock().histories.iter().map(|(name, history)| view(name.clone(), history)).collect()
+    }
+
     /// The workflows that have or had runs.
     pub fn names(&self) -> BTreeSet<WorkflowName> {
         self.lock().histories.keys().cloned().collect()

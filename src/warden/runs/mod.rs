@@ -69,6 +69,17 @@ pub struct RunPage {
     pub next: Option<u64>,
 }
 
+/// What metrics tell of a workflow's runs.
+#[derive(Clone, Copy, Debug)]
+pub struct RunFigures {
+    pub open: u64,
+    pub waiting: u64,
+    pub failures: u64,
+    pub is_on_hold: bool,
+    /// By the wall clock.
+    pub last_success_at: Option<Timestamp>,
+}
+
 impl Runs {
     /// `waiting_max` is the most requests that may wait for runs at a time.
     pub(super) fn new(context: &Context, known: Arc<KnownRuns>, waiting_max: usize) -> Self {
@@ -81,6 +92,22 @@ impl Runs {
     pub fn history(&self, workflow: &WorkflowName) -> Result<RunHistory, WardenError> {
         self.check_workflow(workflow)?;
         Ok(self.known.get(workflow).unwrap_or_default())
+    }
+
+    /// Of all workflows that have or had runs.
+    pub fn figures(&self) -> Vec<(WorkflowName, RunFigures)> {
+        let moment = self.clock.moment();
+        let figures = |name: WorkflowName, history: &RunHistory| {
+            let figures = RunFigures {
+                open: history.open.count,
+                waiting: history.waiting.count,
+                failures: history.failures.len() as u64,
+                is_on_hold: history.is_on_hold(&self.workflows.policy(&name).runs),
+                last_success_at: history.last_success.map(|ended| moment.wall(ended.at)),
+            };
+            (name, figures)
+        };
+        self.known.all(figures)
     }
 
     fn check_workflow(&self, workflow: &WorkflowName) -> Result<(), WardenError> {

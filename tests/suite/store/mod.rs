@@ -12,6 +12,7 @@ mod mixtures;
 mod record_format;
 mod rendering;
 mod replay_format;
+mod run_format;
 pub mod sample;
 mod stories;
 mod tidying;

@@ -20,20 +20,19 @@ use warden::model::{ClockTime, Delivery, Incident, Item, ItemNumber, Progress, S
 use warden::store::record::{self, RecordError};
 use warden::store::{Command, Creation, Reads as _, Writes as _};
 
-use self::samples::{
-    course_detail, course_items, detail, encoded_items, first_detail, items, leased_items, traced_items,
-};
+use self::samples::{course_detail, course_items, detail, encoded_items, first_detail, leased_items};
+pub use self::samples::{items, traced_items};
 use super::engine::open;
 use super::sample::{
     IntoCommand, anchor, at, close, closing, create, created, creation, delivery, error, everything,
     incident, incident_id, key, labels, noted_workflow, payload, progress, report, silence, step,
 };
 
-fn hex(bytes: &[u8]) -> String {
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn unhex(text: &str) -> Vec<u8> {
+pub fn unhex(text: &str) -> Vec<u8> {
     text.as_bytes()
         .chunks(2)
         .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap())
@@ -226,7 +225,7 @@ fn what_is_written_today_is_format_3_or_with_a_course_4_or_with_a_trace_5() {
 
 #[test]
 fn a_record_of_an_unknown_format_is_refused_by_its_number() {
-    for found in [0, 6, 255] {
+    for found in [0, 7, 255] {
         let refused = Err(RecordError::Format(found));
         let mut bytes = sealed_records().remove("plain").unwrap();
         bytes[0] = found;

@@ -9,13 +9,25 @@ use super::{ask_as, get_as, guarded, guarded_with, item};
 use crate::support::{Answer, TestDaemon, TestReceiver, eventually};
 
 /// What each operation takes: method, path, body, scope.
-const OPERATIONS: [(&str, &str, &str, &str); 58] = [
+const OPERATIONS: [(&str, &str, &str, &str); 70] = [
     ("PUT", "/v1/workflows/{workflow}/items/{id}", "hello", "ingest"),
     ("PATCH", "/v1/workflows/{workflow}/items/{id}", "{}", "ingest"),
     ("POST", "/v1/workflows/{workflow}/items", "hello", "ingest"),
     ("POST", "/v1/workflows/{workflow}/items/{id}/errors", r#"{"type":"io"}"#, "ingest"),
     ("POST", "/v1/batch", r#"{"op":"close","workflow":"uploads","id":"nobody"}"#, "ingest"),
     ("GET", "/v1/workflows/{workflow}/items/{id}", "", "read"),
+    ("POST", "/v1/workflows/{workflow}/runs", "", "ingest"),
+    ("GET", "/v1/workflows/{workflow}/runs/current", "", "ingest"),
+    ("POST", "/v1/workflows/{workflow}/runs/current/close", "", "ingest"),
+    ("POST", "/v1/workflows/{workflow}/runs/current/fail", "", "ingest"),
+    ("GET", "/v1/workflows/{workflow}/params", "", "ingest"),
+    ("GET", "/v1/workflows/{workflow}/runs", "", "read"),
+    ("GET", "/v1/workflows/{workflow}/runs/status", "", "read"),
+    ("GET", "/v1/workflows/{workflow}/windows", "", "read"),
+    ("GET", "/v1/workflows/{workflow}/wait", "", "read"),
+    ("GET", "/v1/wait", "", "read"),
+    ("POST", "/v1/workflows/{workflow}/hold", "", "recover"),
+    ("POST", "/v1/workflows/{workflow}/release", "", "recover"),
     ("GET", "/v1/items", "", "read"),
     ("GET", "/v1/items/summary", "", "read"),
     ("GET", "/v1/workflows", "", "read"),
@@ -89,7 +101,11 @@ fn asking(
     let path = path.replace("{workflow}", workflow).replace("{id}", &id).replace("{name}", "oncall");
     // A change of many items has to name workflows.
     let names = ["close", "cancel", "extend"].iter().any(|act| path == format!("/v1/items/{act}"));
-    let query = if names { "?workflow=nothing" } else { "" };
+    let query = match &*path {
+        "/v1/wait" => "?workflow=uploads",
+        _ if names => "?workflow=nothing",
+        _ => "",
+    };
     let path = format!("{}{query}", path.replace("{step}", "copy"));
     daemon.request(method.parse().expect("a method"), &path).body(body)
 }
