@@ -254,7 +254,7 @@ pub struct Hold {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
-pub struct HoldRequest {
+pub struct HoldWorkflowRequest {
     /// Who orders it; by default the name of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub by: Option<Arc<str>>,
@@ -267,7 +267,7 @@ pub struct HoldRequest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(default, deny_unknown_fields)]
-pub struct ReleaseRequest {
+pub struct ReleaseWorkflowRequest {
     /// What becomes of the held run; `open` by default.
     #[serde(rename = "as", skip_serializing_if = "Option::is_none")]
     pub release_as: Option<ReleaseAs>,

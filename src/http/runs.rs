@@ -12,8 +12,8 @@ use bytes::Bytes;
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 use warden_api::run::{
-    CloseRunRequest, FailRunRequest, HoldRequest, ReleaseRequest, RunErrorRequest, RunRequest, RunsStatus,
-    Windows,
+    CloseRunRequest, FailRunRequest, HoldWorkflowRequest, ReleaseWorkflowRequest, RunErrorRequest,
+    RunRequest, RunsStatus, Windows,
 };
 use warden_api::word::{DateStyle, ParamsFormat, RunStatus};
 use warden_api::{Page, path};
@@ -232,7 +232,7 @@ pub async fn hold(
 ) -> Result<Json<RunsStatus>, Problem> {
     let (services, workflow) = allowed.granted();
     let (parts, body) = request.into_parts();
-    let HoldRequest { by, comment } = optional_document(services.server(), &parts, body).await?;
+    let HoldWorkflowRequest { by, comment } = optional_document(services.server(), &parts, body).await?;
     let by = by.unwrap_or_else(|| services.access().name().unwrap_or("anonymous").into());
     let history = services.runs.hold(&workflow, by, comment).await?;
     Ok(Json(facts(&services, workflow, history)))
@@ -244,7 +244,7 @@ pub async fn release(
 ) -> Result<Json<RunsStatus>, Problem> {
     let (services, workflow) = allowed.granted();
     let (parts, body) = request.into_parts();
-    let ReleaseRequest { release_as } = optional_document(services.server(), &parts, body).await?;
+    let ReleaseWorkflowRequest { release_as } = optional_document(services.server(), &parts, body).await?;
     let by = services.access().name().unwrap_or("anonymous");
     let history = services.runs.release(&workflow, release_as.unwrap_or_default(), by).await?;
     Ok(Json(facts(&services, workflow, history)))

@@ -7,7 +7,9 @@ use serde::de::DeserializeOwned;
 
 use super::record::{self, RecordError};
 use crate::model::item::ItemDetail;
-use crate::model::{Delivery, Incident, ItemNumber, Progress, Replay, RunEntry, RunHistory, Silence, Workflow};
+use crate::model::{
+    Delivery, Incident, ItemNumber, Progress, Replay, RunEntry, RunHistory, Silence, Workflow,
+};
 
 /// Records of items and chunks of replays: what can be decoded is encoded in the current format, and decoded
 /// as the same.

@@ -6,7 +6,8 @@ use warden_api::Problem::{
 };
 use warden_api::item::ItemAnswer;
 use warden_api::run::{
-    CloseRunRequest, FailRunRequest, HoldRequest, ReleaseRequest, RunRequest, RunsStatus, Waited, Windows,
+    CloseRunRequest, FailRunRequest, HoldWorkflowRequest, ReleaseWorkflowRequest, RunRequest, RunsStatus,
+    Waited, Windows,
 };
 use warden_api::word::Scope;
 use warden_api::{Run, path};
@@ -123,7 +124,7 @@ pub fn routes() -> Vec<Route> {
                 "Put a workflow on hold: its next run is created but held, and a further one refused. Open \
                 runs go on.",
             )
-            .body(optional_document::<HoldRequest>())
+            .body(optional_document::<HoldWorkflowRequest>())
             .answers(200, "The status of its runs", json::<RunsStatus>())
             .refuses(&[WorkflowNotFound])
             .to(runs::hold),
@@ -133,7 +134,7 @@ pub fn routes() -> Vec<Route> {
                 "End the hold of a workflow. The held run opens, or is closed in success; the count of \
                 failed runs begins anew.",
             )
-            .body(optional_document::<ReleaseRequest>())
+            .body(optional_document::<ReleaseWorkflowRequest>())
             .answers(200, "The status of its runs", json::<RunsStatus>())
             .refuses(&[WorkflowNotFound])
             .to(runs::release),
