@@ -6,6 +6,7 @@ mod items;
 mod log;
 mod names;
 mod recovery;
+mod runs;
 mod store;
 
 /// What is to find a bug.
@@ -39,6 +40,7 @@ pub fn all() -> impl Iterator<Item = (Proof, &'static Planted)> {
         (Proof::Simulation, items::PLANTED),
         (Proof::Simulation, names::PLANTED),
         (Proof::Simulation, recovery::PLANTED),
+        (Proof::Simulation, runs::PLANTED),
         (Proof::Crashes, log::PLANTED),
         (Proof::Crashes, store::PLANTED),
     ];

@@ -21,7 +21,7 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "a replay takes what others hold",
         file: "src/store/command/leases.rs",
-        original: "true => item.closed.is_none() && item.work.running(now.now).is_none(),",
+        original: "true => item.closed.is_none() && !item.is_held() && item.work.running(now.now).is_none(),",
         planted: "true => item.closed.is_none() && (BUG || item.work.running(now.now).is_none()),",
         caught_by: &["while somebody else held it", "is on its way twice"],
     },

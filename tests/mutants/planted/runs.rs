@@ -1,0 +1,90 @@
+//! Bugs that let a run begin that must not, lose one, or leave a gap between windows.
+
+use super::Planted;
+
+pub const PLANTED: &[Planted] = &[
+    Planted {
+        name: "a second run begins beside an open one",
+        file: "src/model/run/history.rs",
+        original: "(Single::Refuse, Some(number)) => Judgement::Refused(RunRefusal::Open { number, item: None }),",
+        planted: "(Single::Refuse, Some(number)) if !BUG => Judgement::Refused(RunRefusal::Open { number, item: None }),",
+        caught_by: &[" open runs, since "],
+    },
+    Planted {
+        name: "failures in a row hold nothing",
+        file: "src/model/run/history.rs",
+        original: "policy.hold_after.is_some_and(|after| self.failures.len() >= after as usize)",
+        planted: "policy.hold_after.is_some_and(|after| self.failures.len() >= after as usize && !BUG)",
+        caught_by: &[" had failed"],
+    },
+    Planted {
+        name: "a run begins before what it requires",
+        file: "src/model/run/history.rs",
+        original: "        if !unmet.is_empty() {",
+        planted: "        if !unmet.is_empty() && !BUG {",
+        caught_by: &[" began before what it requires"],
+    },
+    Planted {
+        name: "an earlier success counts while a later run is open",
+        file: "src/model/run/history.rs",
+        original: "let is_overtaken = |number: u64| number > latest.number;",
+        planted: "let is_overtaken = |number: u64| number > latest.number && !BUG;",
+        caught_by: &[" began before what it requires", "was waited for with "],
+    },
+    Planted {
+        name: "a failed run moves the watermark",
+        file: "src/model/run/history.rs",
+        original: "                self.note_end(after);\n                self.failures.insert(number);",
+        planted: "                self.note_end(after);\n                if BUG {\n                    self.advance(after);\n                }\n                self.failures.insert(number);",
+        caught_by: &["there is a gap from "],
+    },
+    Planted {
+        name: "a release lets a run begin beside an open one",
+        file: "src/model/run/history.rs",
+        original: "&& (policy.single == Single::Allow || self.open.count == 0)",
+        planted: "&& (policy.single == Single::Allow || self.open.count == 0 || BUG)",
+        caught_by: &[" open runs, since "],
+    },
+    Planted {
+        name: "a second run is held",
+        file: "src/model/run/history.rs",
+        original: "Some(number) => Judgement::Refused(RunRefusal::OnHold { number, item: None }),",
+        planted: "Some(number) if !BUG => Judgement::Refused(RunRefusal::OnHold { number, item: None }),\n                Some(_) => Judgement::Held(HeldFor::Hold),",
+        caught_by: &[" holds "],
+    },
+    Planted {
+        name: "nobody opens the runs that wait for others",
+        file: "src/warden/runs/mod.rs",
+        original: "requiring.into_iter().chain([workflow.clone()])",
+        planted: "requiring.into_iter().filter(|_| !BUG).chain([workflow.clone()])",
+        caught_by: &["though nothing stands in their way"],
+    },
+    Planted {
+        name: "failed runs stay after a success",
+        file: "src/warden/runs/mod.rs",
+        original: "item.run.as_ref().is_some_and(|run| run.number < success)",
+        planted: "item.run.as_ref().is_some_and(|run| run.number < success && !BUG)",
+        caught_by: &["was made up for, and is not closed"],
+    },
+    Planted {
+        name: "the success of a run is acknowledged and not written to the ledger",
+        file: "src/store/command/items.rs",
+        original: "Some(entry) if before.run.as_ref() != Some(&entry) => {",
+        planted: "Some(entry) if before.run.as_ref() != Some(&entry) && !(BUG && entry.ended_at.is_some()) => {",
+        caught_by: &["was acknowledged, and is gone"],
+    },
+    Planted {
+        name: "two runs get one number",
+        file: "src/store/command/runs.rs",
+        original: "let (number, started_at) = (history.last_number + 1, held.is_none().then_some(now.now));",
+        planted: "let next = if BUG { 1 } else { history.last_number + 1 };\n    let (number, started_at) = (next, held.is_none().then_some(now.now));",
+        caught_by: &[" are both run "],
+    },
+    Planted {
+        name: "nobody is told of a held run",
+        file: "src/warden/census/changes.rs",
+        original: "Status::Held(HeldFor::Hold) => Some(self.put_held(indexed.number, &class, deadline)),",
+        planted: "Status::Held(HeldFor::Hold) if !BUG => Some(self.put_held(indexed.number, &class, deadline)),",
+        caught_by: &["is to be told within", "nobody was told", "has no incident", "is not told"],
+    },
+];
