@@ -18,7 +18,7 @@ use crate::model::nearest;
 const PREFIX: &str = "WARDEN_";
 const SEPARATOR: &str = "__";
 
-/// The variables of the client, those that `warden recover` and `warden work` set for their commands (which
+/// The variables of the client, those that `warden recover`, `work` and `run` set for their commands (which
 /// may be another `warden`), and those that the service manager sets.
 const KNOWN: [&str; 15] = [
     "WARDEN_CONFIG",
@@ -38,7 +38,8 @@ const KNOWN: [&str; 15] = [
     "WARDEN_ITEM_ID",
 ];
 /// The prefixes of further ones.
-const KNOWN_PREFIXES: [&str; 2] = ["WARDEN_LABEL_", "WARDEN_ITEM_"];
+const KNOWN_PREFIXES: [&str; 5] =
+    ["WARDEN_LABEL_", "WARDEN_ITEM_", "WARDEN_RUN_", "WARDEN_SHARED_", "WARDEN_JOB_"];
 
 /// The deepest setting that a variable can name is like `workflows.uploads.deadline`.
 const LEVELS_MAX: usize = 3;

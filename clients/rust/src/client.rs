@@ -174,6 +174,11 @@ impl Client {
         &*self.clock
     }
 
+    /// How long a request that may be repeated is repeated.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// A request. `path` is percent-encoded already, `query` is not.
     pub fn request(&self, method: Method, path: &str, query: &Query) -> Result<RequestBuilder, Error> {
         let text = format!("{}{path}", self.base);

@@ -33,6 +33,7 @@ mod items;
 mod keeper;
 mod leases;
 mod progress;
+mod runs;
 #[cfg(any(test, feature = "scripted"))]
 pub mod scripted;
 pub mod worker;
@@ -50,3 +51,4 @@ pub use self::error::{Error, Refusal};
 pub use self::items::{Created, ItemHandle, NewItem};
 pub use self::keeper::{HeldLease, LostLease};
 pub use self::leases::{Leases, Settlement};
+pub use self::runs::{AwaitedRuns, ParamsRequest, RunsHandle};

@@ -68,7 +68,7 @@ impl Create {
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let labels = labels(&self.labels)?;
         let client = self.connection.open()?;
-        let payload = read_payload(&self.file)?;
+        let payload = read_payload(&self.file, "--file")?;
         let mut query = Query::new();
         query.extend(self.deadline.map(|deadline| ("deadline", deadline)));
         query.extend(labels.into_iter().map(|(name, value)| ("label", format!("{name}:{value}"))));
@@ -110,16 +110,16 @@ impl Create {
     }
 }
 
-fn read_payload(path: &Path) -> Result<Vec<u8>, CliError> {
+/// `flag` is the one that names the file.
+pub fn read_payload(path: &Path, flag: &str) -> Result<Vec<u8>, CliError> {
     let mut payload = Vec::new();
     // One more byte shows that the payload is too large.
     let most = PAYLOAD_MAX + 1;
     let read = if path.as_os_str() == "-" {
         if stdin().is_terminal() {
-            return Err(CliError::Usage(
-                "give the payload with --file PATH, or on stdin; --file /dev/null for an empty one"
-                    .to_owned(),
-            ));
+            return Err(CliError::Usage(format!(
+                "give the payload with {flag} PATH, or on stdin; {flag} /dev/null for an empty one"
+            )));
         }
         stdin().lock().take(most).read_to_end(&mut payload)
     } else {

@@ -86,6 +86,11 @@ pub enum CliError {
     /// A replay that was followed paused or ended with failures.
     #[error("{0}")]
     ReplayNotDone(String),
+    /// A run was created and does not begin yet.
+    #[error("{0}")]
+    RunHeld(String),
+    #[error("{0}")]
+    TimedOut(String),
     /// stdout cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -127,6 +132,8 @@ impl CliError {
             | Self::Unread
             | Self::NotDelivered(_)
             | Self::ReplayNotDone(_) => Exit::Refused,
+            Self::RunHeld(_) => Exit::RunHeld,
+            Self::TimedOut(_) => Exit::TimedOut,
             Self::Interrupted => Exit::Interrupted,
             Self::Start(_) => Exit::Internal,
         }

@@ -9,31 +9,40 @@ mod create;
 mod data;
 mod deliveries;
 mod demo;
+mod end_run;
 mod error;
 mod export;
 mod extend;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod hold;
 mod import;
 mod incident;
 mod incident_actions;
 mod incidents;
 mod items;
+mod lineage;
 mod list;
+mod open;
+mod params;
 mod payload;
 mod preview;
 mod progress;
 mod recover;
 mod replay;
 mod retry;
+mod runs;
 #[cfg(test)]
 mod sample;
 mod selection;
 mod serve;
 mod show;
 mod silence;
+mod status;
 mod test_receiver;
 mod token;
+mod wait;
+mod windows;
 mod work;
 mod worker;
 
@@ -60,6 +69,16 @@ pub enum Command {
     Cancel(cancel::Cancel),
     Work(work::Work),
     Progress(progress::Progress),
+    Open(open::Open),
+    CloseRun(end_run::CloseRun),
+    FailRun(end_run::FailRun),
+    Params(params::Params),
+    Status(status::Status),
+    Runs(runs::Runs),
+    Windows(windows::Windows),
+    Wait(wait::Wait),
+    Hold(hold::Hold),
+    Release(hold::Release),
     Recover(recover::Recover),
     Retry(retry::Retry),
     Replay(replay::Replay),
@@ -93,6 +112,16 @@ impl Command {
             Self::Cancel(cancel) => block_on(cancel.run(console)),
             Self::Work(work) => block_on(work.run(console)),
             Self::Progress(progress) => block_on(progress.run(console)),
+            Self::Open(open) => block_on(open.run(console)),
+            Self::CloseRun(close) => block_on(close.run(console)),
+            Self::FailRun(fail) => block_on(fail.run(console)),
+            Self::Params(params) => block_on(params.run(console)),
+            Self::Status(status) => block_on(status.run(console)),
+            Self::Runs(runs) => block_on(runs.run(console)),
+            Self::Windows(windows) => block_on(windows.run(console)),
+            Self::Wait(wait) => block_on(wait.run(console)),
+            Self::Hold(hold) => block_on(hold.run(console)),
+            Self::Release(release) => block_on(release.run(console)),
             Self::Recover(recover) => block_on(recover.run(console)),
             Self::Retry(retry) => block_on(retry.run(console)),
             Self::Replay(replay) => block_on(replay.run(console)),

@@ -32,9 +32,10 @@ pub fn exit(error: &ClientError) -> Exit {
             Exit::Unavailable
         }
         ClientError::Lost(_) => Exit::Refused,
-        // The same as for what this program refuses itself.
-        ClientError::Refused(_) if error.problem() == Some(Kind::InvalidRequest) => Exit::Usage,
-        ClientError::Refused(refusal) => Exit::of_status(refusal.problem.status),
+        ClientError::Refused(refusal) => {
+            let by_problem = error.problem().and_then(Exit::of_problem);
+            by_problem.unwrap_or_else(|| Exit::of_status(refusal.problem.status))
+        }
     }
 }
 
@@ -96,6 +97,7 @@ fn list_of(kind: Kind) -> Option<&'static str> {
         Kind::DeliveryNotFound => "`warden deliveries` lists those that there are",
         Kind::SilenceNotFound => "`warden silence list` lists those that there are",
         Kind::ReplayNotFound => "`warden replay list` lists those that there are",
+        Kind::RunNotFound => "`warden runs` lists those that there are",
         _ => return None,
     })
 }

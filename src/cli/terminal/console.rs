@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, Write};
 
+use serde::Serialize;
+
 use crate::model::text::{Plain, is_unprintable};
 use crate::model::{Clock, SystemClock, Timestamp};
 
@@ -42,6 +44,11 @@ impl Console<'_> {
     /// Prints a JSON document to stdout.
     pub fn document(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.out, "{}", plain_json(text))
+    }
+
+    /// Prints a value as a JSON document to stdout.
+    pub fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+        self.document(&serde_json::to_string(value)?)
     }
 
     /// Prints a line to stderr.

@@ -3,6 +3,8 @@
 use std::io::ErrorKind;
 use std::process::ExitCode;
 
+use warden_api::Problem;
+
 use crate::app::AppError;
 use crate::store::{CheckError, OpenErrorKind};
 
@@ -19,6 +21,13 @@ Exit codes:
   70  the daemon or this program failed
   74  an input or output error
   77  permission denied: the token is missing or insufficient, or the system denies access
+  80  the run is held: it is created, and opens later
+  81  no run was opened: another one is open
+  82  no run was opened: the workflow is on hold, and a run is held already
+  83  no run was opened: a required workflow has not succeeded
+  84  a run that was waited for has failed
+  85  the wait has timed out
+  86  there is no such workflow
   130 interrupted, by Ctrl-C or a signal";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +44,34 @@ pub enum Exit {
     Internal = 70,
     InputOutput = 74,
     Permission = 77,
+    // Few programs end with these, so that `warden run` can use them besides the codes of its command.
+    /// A run was created and does not begin yet.
+    RunHeld = 80,
+    RunOpen = 81,
+    WorkflowHeld = 82,
+    RequirementNotMet = 83,
+    RunFailed = 84,
+    TimedOut = 85,
+    WorkflowNotFound = 86,
     /// 128 + SIGINT, as in shells.
     Interrupted = 130,
 }
 
 impl Exit {
+    /// For a problem that scripts tell from others.
+    pub fn of_problem(problem: Problem) -> Option<Self> {
+        Some(match problem {
+            // The same as for what this program refuses itself.
+            Problem::InvalidRequest => Self::Usage,
+            Problem::RunOpen => Self::RunOpen,
+            Problem::WorkflowHeld => Self::WorkflowHeld,
+            Problem::RequirementNotMet => Self::RequirementNotMet,
+            Problem::RunFailed => Self::RunFailed,
+            Problem::WorkflowNotFound => Self::WorkflowNotFound,
+            _ => return None,
+        })
+    }
+
     /// For a status that is not 2xx.
     pub fn of_status(status: u16) -> Self {
         match status {
@@ -110,6 +142,13 @@ mod tests {
             Exit::Internal,
             Exit::InputOutput,
             Exit::Permission,
+            Exit::RunHeld,
+            Exit::RunOpen,
+            Exit::WorkflowHeld,
+            Exit::RequirementNotMet,
+            Exit::RunFailed,
+            Exit::TimedOut,
+            Exit::WorkflowNotFound,
             Exit::Interrupted,
         ];
         let shown = HELP.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok());

@@ -19,6 +19,7 @@ mod retry;
 mod selections;
 mod silences;
 mod transcripts;
+mod wait;
 mod work;
 
 use std::process::{Command, Stdio};

@@ -13,6 +13,7 @@ mod items;
 mod offline;
 mod recovery;
 mod replays;
+mod runs;
 mod silences;
 
 use std::fmt::Write as _;
