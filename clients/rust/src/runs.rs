@@ -7,7 +7,8 @@ use reqwest::{Method, RequestBuilder};
 use serde::de::DeserializeOwned;
 use warden_api::item::ItemAnswer;
 use warden_api::run::{
-    CloseRunRequest, FailRunRequest, HoldRequest, ReleaseRequest, RunRequest, RunsStatus, Waited, Windows,
+    CloseRunRequest, FailRunRequest, HoldWorkflowRequest, ReleaseWorkflowRequest, RunRequest, RunsStatus,
+    Waited, Windows,
 };
 use warden_api::word::{DateStyle, ParamsFormat};
 use warden_api::{Item, WorkflowName, path};
@@ -132,12 +133,12 @@ impl RunsHandle<'_> {
     }
 
     /// Puts the workflow on hold.
-    pub async fn hold(&self, hold: &HoldRequest) -> Result<RunsStatus, Error> {
+    pub async fn hold(&self, hold: &HoldWorkflowRequest) -> Result<RunsStatus, Error> {
         self.ask(true, Method::POST, path::WORKFLOW_HOLD, Query::new(), |request| request.json(hold)).await
     }
 
     /// Ends the hold of the workflow.
-    pub async fn release(&self, release: &ReleaseRequest) -> Result<RunsStatus, Error> {
+    pub async fn release(&self, release: &ReleaseWorkflowRequest) -> Result<RunsStatus, Error> {
         self.ask(true, Method::POST, path::WORKFLOW_RELEASE, Query::new(), |request| request.json(release))
             .await
     }

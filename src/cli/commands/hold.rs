@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use warden_api::run::{HoldRequest, ReleaseRequest};
+use warden_api::run::{HoldWorkflowRequest, ReleaseWorkflowRequest};
 use warden_api::word::ReleaseAs;
 
 use super::args::{Person, workflow};
@@ -48,8 +48,10 @@ pub struct Release {
 impl Hold {
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
-        let hold =
-            HoldRequest { by: self.person.name().map(Into::into), comment: self.comment.map(Into::into) };
+        let hold = HoldWorkflowRequest {
+            by: self.person.name().map(Into::into),
+            comment: self.comment.map(Into::into),
+        };
         let status = client.runs(&self.workflow)?.hold(&hold).await?;
         status::print(&status, self.connection.output, console)
     }
@@ -58,7 +60,7 @@ impl Hold {
 impl Release {
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
-        let release = ReleaseRequest { release_as: self.release_as.parse().ok() };
+        let release = ReleaseWorkflowRequest { release_as: self.release_as.parse().ok() };
         let status = client.runs(&self.workflow)?.release(&release).await?;
         status::print(&status, self.connection.output, console)
     }
