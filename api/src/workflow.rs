@@ -112,6 +112,8 @@ pub struct Expectation {
     pub grace: String,
     /// The items expected each time.
     pub min_items: u64,
+    /// Whether a run has to end in success, rather than an item be created.
+    pub success: Option<bool>,
     /// The next expected start: an occurrence of `cron`, or the end of the interval. Null while an interval
     /// is missed, and if there is no next occurrence.
     pub next_expected_at: Option<WallTime>,

@@ -23,6 +23,11 @@ pub struct WrittenExpectation {
     #[serde(deserialize_with = "duration::optional")]
     pub grace: Option<Duration>,
     pub min_items: Option<u64>,
+    /// With `cron`: whether a run has to end in success, rather than an item be created.
+    pub success: Option<bool>,
+    /// Like `every`, for runs that end in success.
+    #[serde(deserialize_with = "duration::optional")]
+    pub success_every: Option<Duration>,
 }
 
 impl WrittenExpectation {
@@ -35,27 +40,40 @@ impl WrittenExpectation {
         if self.cron.is_none() && self.timezone.is_some() {
             checks.problem(&path.key("timezone"), "has an effect only together with `cron`");
         }
-        let schedule = match (&self.cron, self.every) {
+        let of_success = self.success == Some(true) || self.success_every.is_some();
+        if of_success && self.min_items.is_some() {
+            checks
+                .problem(&path.key("min_items"), "has no effect on runs that have to succeed: one is enough");
+        }
+        if self.success.is_some() && self.cron.is_none() {
+            checks.problem(&path.key("success"), "is for `cron`; use `success_every` for an interval");
+        }
+        if self.every.is_some() && self.success_every.is_some() {
+            checks.problem(path, "takes either `every` or `success_every`, not both");
+            return None;
+        }
+        let schedule = match (&self.cron, self.every.or(self.success_every)) {
             (Some(cron), None) => {
                 self.check_grace_of_cron(checks, path);
                 schedule(checks, path, cron, self.timezone.as_deref().unwrap_or(DEFAULT_ZONE))?
             }
             (None, Some(every)) => {
                 if every < EVERY_MIN {
-                    checks.problem(&path.key("every"), "must be at least 1s");
+                    let key = if self.every.is_some() { "every" } else { "success_every" };
+                    checks.problem(&path.key(key), "must be at least 1s");
                 }
                 Schedule::Every(every)
             }
             (Some(_), Some(_)) => {
-                checks.problem(path, "takes either `cron` or `every`, not both");
+                checks.problem(path, "takes either `cron` or an interval, not both");
                 return None;
             }
             (None, None) => {
-                checks.problem(path, "needs `cron` or `every`: when items are expected");
+                checks.problem(path, "needs `cron`, `every` or `success_every`: when items are expected");
                 return None;
             }
         };
-        Some(Expectation { schedule, grace: self.grace.unwrap_or_default(), min_items })
+        Some(Expectation { schedule, grace: self.grace.unwrap_or_default(), min_items, of_success })
     }
 
     /// Without a grace period nothing could be created in time.

@@ -184,10 +184,11 @@ fn summary_of_missed(incident: &Incident, zone: Option<Zone>) -> String {
             None => String::new(),
             Some(kind) => format!(", but some {}", predicate(kind, 2)),
         };
-        return format!("items of {workflow} are created again{but}; they were missed {windows}");
+        return format!("{workflow} is on schedule again{but}; that was missed {windows}");
     };
-    let Missed { expected_at, windows, wanted, created, unobserved, .. } = missed;
+    let Missed { expected_at, windows, wanted, created, unobserved, of_success, .. } = missed;
     let what = match (created, wanted) {
+        _ if of_success => format!("no run of {workflow} has succeeded"),
         (0, 1) => format!("no item of {workflow} was created"),
         (created, wanted) => format!("{created} of {wanted} items of {workflow} were created"),
     };

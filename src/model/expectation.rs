@@ -1,4 +1,4 @@
-//! Expectations: items of a workflow have to be created by a schedule or in intervals.
+//! Expectations: items of a workflow have to be created, or its runs to succeed, by a schedule or in intervals.
 //!
 //! A scheduler that is down reports no error, so the absence of items has to be detected. [`Expectation`] is
 //! the workflow's policy, [`Progress`] its state.
@@ -27,8 +27,10 @@ pub struct Expectation {
     pub schedule: Schedule,
     /// How late items may be after an occurrence or an interval. More than zero for cron.
     pub grace: Duration,
-    /// The items expected each time; more than zero.
+    /// The items expected each time; more than zero, and 1 if runs have to succeed.
     pub min_items: u64,
+    /// Whether a run has to end in success, rather than an item be created.
+    pub of_success: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +59,7 @@ impl fmt::Display for Expectation {
             Schedule::Every(every) => write!(formatter, "every {}", humantime::format_duration(*every))?,
         }
         let grace = humantime::format_duration(self.grace);
-        write!(formatter, ", grace {grace}, min_items {}", self.min_items)
+        write!(formatter, ", grace {grace}, min_items {}", self.min_items)?;
+        if self.of_success { formatter.write_str(", of successful runs") } else { Ok(()) }
     }
 }

@@ -5,7 +5,7 @@
 //! their history.
 //!
 //! Ids are ordered as a feed tells the documents of an opened store: workflows before what depends on their
-//! policies, incidents before their deliveries.
+//! policies, the progress of expectations before the runs that it counts, incidents before their deliveries.
 
 use crate::model::{
     ClockAnchor, Delivery, DeliveryId, Incident, IncidentId, Progress, Replay, ReplayChunk, ReplayId,
@@ -38,10 +38,10 @@ pub enum Document {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DocumentId {
     Workflow(WorkflowName),
+    Progress(WorkflowName),
     RunHistory(WorkflowName),
     /// With its number.
     Run(WorkflowName, u64),
-    Progress(WorkflowName),
     Silence(SilenceId),
     Incident(IncidentId),
     Delivery(IncidentId, DeliveryId),
@@ -102,8 +102,8 @@ impl DocumentSet {
     /// What a feed tells of an opened store, in this order.
     pub const TOLD: [Self; 7] = [
         Self::Workflows,
-        Self::RunHistories,
         Self::Progress,
+        Self::RunHistories,
         Self::Silences,
         Self::Incidents,
         Self::Deliveries,

@@ -141,7 +141,8 @@ fn every_commented_example_is_right_and_shows_every_setting() {
         repeat_interval.is_some() && grow_factor.is_some() && severity.is_some() && runbook_url.is_some()
     );
     assert!(flapping_after.is_some() && flapping_window.is_some() && damping.is_some());
-    let WrittenExpectation { cron, timezone, every, grace, min_items } = expect.as_ref().unwrap();
+    let WrittenExpectation { cron, timezone, every, grace, min_items, success: _, success_every: _ } =
+        expect.as_ref().unwrap();
     assert!(
         cron.is_some() && timezone.is_some() && every.is_none() && grace.is_some() && min_items.is_some()
     );

@@ -86,6 +86,7 @@ fn expectation(expectation: &model::Expectation, next: Option<Timestamp>) -> Exp
         every: every.map(duration),
         grace: duration(expectation.grace),
         min_items: expectation.min_items,
+        success: Some(expectation.of_success),
         next_expected_at: next.map(WallTime::read),
     }
 }

@@ -223,7 +223,7 @@ fn the_summary_of_an_end_says_first_where_the_trouble_goes_on() {
         ),
         (
             Incident { outcomes: None, ..end(IncidentKind::Missed, none, Some(overdue)) },
-            "items of uploads are created again, but some are overdue; they were missed 23 times",
+            "uploads is on schedule again, but some are overdue; that was missed 23 times",
         ),
     ] {
         assert_eq!(super::summary(&incident, None, NOW), summary);
@@ -250,8 +250,16 @@ fn the_summary_names_the_group() {
 #[test]
 fn the_summary_says_what_did_not_begin() {
     let missed = |windows, wanted, created| {
-        let missed =
-            Missed { expected_at: OPENED, since: NOW, windows, wanted, created, from: OPENED, unobserved: 0 };
+        let missed = Missed {
+            expected_at: OPENED,
+            since: NOW,
+            windows,
+            wanted,
+            created,
+            from: OPENED,
+            unobserved: 0,
+            of_success: false,
+        };
         Incident { key: key(IncidentKind::Missed), missed: Some(missed), ..incident(&[("", windows)]) }
     };
     let at = "2026-01-01T00:00:00.000Z";
@@ -260,8 +268,8 @@ fn the_summary_says_what_did_not_begin() {
         (missed(1, 1, 0), format!("no item of uploads was created, expected at {at}")),
         (missed(3, 1, 0), format!("no item of uploads was created, expected at {at}, 3 times in a row")),
         (missed(1, 100, 47), format!("47 of 100 items of uploads were created, expected at {at}")),
-        (resolved(1), "items of uploads are created again; they were missed once".to_owned()),
-        (resolved(4), "items of uploads are created again; they were missed 4 times".to_owned()),
+        (resolved(1), "uploads is on schedule again; that was missed once".to_owned()),
+        (resolved(4), "uploads is on schedule again; that was missed 4 times".to_owned()),
     ] {
         assert_eq!(super::summary(&incident, None, NOW), summary);
     }
@@ -270,8 +278,16 @@ fn the_summary_says_what_did_not_begin() {
 #[test]
 fn the_summary_has_the_time_in_the_zone_of_the_workflow_too() {
     let expected_at = Timestamp::parse("2027-03-28T01:00:00Z").unwrap();
-    let missed =
-        Missed { expected_at, since: NOW, windows: 1, wanted: 1, created: 0, from: OPENED, unobserved: 0 };
+    let missed = Missed {
+        expected_at,
+        since: NOW,
+        windows: 1,
+        wanted: 1,
+        created: 0,
+        from: OPENED,
+        unobserved: 0,
+        of_success: false,
+    };
     let incident = Incident { key: key(IncidentKind::Missed), missed: Some(missed), ..incident(&[("", 1)]) };
     let zone = "Europe/Berlin".parse().unwrap();
     let expected = "no item of uploads was created, expected at 2027-03-28T01:00:00.000Z \

@@ -48,6 +48,9 @@ pub struct Missed {
     /// Windows that ended unobserved; those of one such period count as one in `windows`.
     #[serde(default)]
     pub unobserved: u64,
+    /// Whether runs have to succeed, rather than items be created.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub of_success: bool,
 }
 
 /// A half-open range of time in which items are expected.
@@ -320,6 +323,7 @@ impl Progress {
             created,
             from: window.begins,
             unobserved: 0,
+            of_success: expectation.of_success,
         })
     }
 }

@@ -28,8 +28,16 @@ fn missed(event: Event) -> Notification {
     let data = &mut notification.data;
     data.kind = IncidentKind::Missed;
     let (since, from) = (data.opened_at, data.opened_at);
-    data.missed =
-        Some(Missed { expected_at: since, since, windows: 3, wanted: 1, created: 0, from, unobserved: 0 });
+    data.missed = Some(Missed {
+        expected_at: since,
+        since,
+        windows: 3,
+        wanted: 1,
+        created: 0,
+        from,
+        unobserved: 0,
+        of_success: false,
+    });
     data.summary = format!("no item of uploads was created, expected at {since}, 3 times in a row");
     notification
 }

@@ -9,8 +9,8 @@ use tokio::sync::Notify;
 
 use crate::incident::Observation;
 use crate::model::{
-    Clock, Expectation, Group, IncidentKey, IncidentKind, IndexedItem, Moment, Progress, Timestamp,
-    WorkflowName,
+    Clock, Expectation, Group, IncidentKey, IncidentKind, IndexedItem, ItemNumber, Moment, Progress,
+    Timestamp, WorkflowName,
 };
 use crate::store::{Change, Document, Observer};
 use crate::warden::Workflows;
@@ -133,21 +133,35 @@ impl ExpectedWork {
 
     /// Counts an item that is new, or was read at the start.
     fn created(&self, indexed: &IndexedItem) {
-        let Some(watched) = self.watched.get(&indexed.workflow) else { return };
         let Some(at) = indexed.created_at else { return };
+        self.happened(&indexed.workflow, indexed.number, at, false);
+    }
+
+    /// Counts the latest success of a run, which may have been counted before. Successes are numbered by the
+    /// time of their end.
+    fn succeeded(&self, workflow: &WorkflowName, at: Timestamp) {
+        let number = ItemNumber(u64::try_from(at.as_millis()).unwrap_or_default());
+        self.happened(workflow, number, at, true);
+    }
+
+    fn happened(&self, workflow: &WorkflowName, number: ItemNumber, at: Timestamp, is_success: bool) {
+        let Some(watched) = self.watched.get(workflow) else { return };
         let watched = &mut *lock(watched);
+        if watched.expectation.of_success != is_success {
+            return;
+        }
         let is_recovered = self.recovered.load(Ordering::Relaxed);
         if is_recovered {
             watched.catch_up(&*self.clock);
         }
         let Watched { expectation, progress, saved, decided, .. } = watched;
         if is_recovered {
-            progress.created(expectation, indexed.number, at, self.clock.wall_offset());
+            progress.created(expectation, number, at, self.clock.wall_offset());
             if progress.missed().is_some() != decided.is_some() {
                 self.flipped.notify_one();
             }
         } else if saved.is_some() {
-            progress.recount(expectation, indexed.number, at);
+            progress.recount(expectation, number, at);
         }
     }
 
@@ -227,6 +241,11 @@ impl Observer for ExpectedWork {
         for change in changes {
             match change {
                 Change::Item { before: None, after: Some(created) } => self.created(created),
+                Change::Put(Document::RunHistory(workflow, history)) => {
+                    if let Some(success) = history.last_success {
+                        self.succeeded(workflow, success.at);
+                    }
+                }
                 Change::Put(Document::Progress(workflow, progress)) => {
                     self.committed_progress(workflow, progress);
                 }

@@ -1,6 +1,7 @@
 //! Runs: named processes with numbers, windows, requirements and holds.
 
 mod batchy;
+mod expectations;
 mod history;
 mod holds;
 mod parameters;

@@ -325,7 +325,7 @@ pub fn delivery(incident: &str, id: &str) -> Delivery {
 /// missed.
 pub fn progress(items: u64) -> Progress {
     let schedule = Schedule::Every(Duration::from_secs(3600));
-    let expectation = Expectation { schedule, grace: Duration::ZERO, min_items: 100 };
+    let expectation = Expectation { schedule, grace: Duration::ZERO, min_items: 100, of_success: false };
     let mut progress = Progress::begin(&expectation, at(0), 0);
     for number in 1..=items {
         progress.created(&expectation, ItemNumber(number), at(0), 0);

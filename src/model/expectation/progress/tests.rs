@@ -7,11 +7,11 @@ const HOURS: i64 = 3_600_000;
 
 pub fn cron(pattern: &str, zone: &str, grace: Duration, min_items: u64) -> Expectation {
     let schedule = Schedule::Cron(CronSchedule::parse(pattern, zone).unwrap());
-    Expectation { schedule, grace, min_items }
+    Expectation { schedule, grace, min_items, of_success: false }
 }
 
 pub fn every(every: Duration, grace: Duration, min_items: u64) -> Expectation {
-    Expectation { schedule: Schedule::Every(every), grace, min_items }
+    Expectation { schedule: Schedule::Every(every), grace, min_items, of_success: false }
 }
 
 /// An instant, or a day.
