@@ -47,16 +47,16 @@ impl Client {
         self.pause(2000).await;
         let key = self.any_item();
         match self.dice.below(100) {
-            0..34 => self.create(key).await,
-            34..52 => self.close_at_times_twice(key).await,
-            52..57 => self.batch().await,
-            57..65 => self.extend(key).await,
-            65..70 => self.report(key).await,
-            70..72 => self.report_step(key).await,
-            72..77 => self.read(key).await,
-            77..81 => self.create_by_idempotency_key().await,
-            81..83 => self.retry(key).await,
-            83..88 => self.run().await,
+            0..31 => self.create(key).await,
+            31..47 => self.close_at_times_twice(key).await,
+            47..52 => self.batch().await,
+            52..59 => self.extend(key).await,
+            59..64 => self.report(key).await,
+            64..66 => self.report_step(key).await,
+            66..70 => self.read(key).await,
+            70..74 => self.create_by_idempotency_key().await,
+            74..76 => self.retry(key).await,
+            76..86 => self.run().await,
             _ => self.work().await,
         }
         self.history.count();

@@ -209,10 +209,9 @@ fn check_windows(entries: &[RunEntry]) -> Result<(), String> {
     let windows = done.filter_map(|entry| Some(entry.params.as_ref()?.jobs.get(&job)?.window));
     let mut covered_to: Option<Timestamp> = None;
     for window in windows {
-        if let (Some(covered_to), Some(from)) = (covered_to, window.from)
-            && from > covered_to
-        {
-            return Err(format!("there is a gap from {covered_to} to {from}"));
+        // The first one has no beginning, as nothing says where it is.
+        if window.from.is_some() && covered_to < window.from {
+            return Err(format!("there is a gap from {covered_to:?} to {:?}", window.from));
         }
         covered_to = covered_to.max(Some(window.to));
     }

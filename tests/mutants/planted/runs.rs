@@ -85,6 +85,6 @@ pub const PLANTED: &[Planted] = &[
         file: "src/warden/census/changes.rs",
         original: "Status::Held(HeldFor::Hold) => Some(self.put_held(indexed.number, &class, deadline)),",
         planted: "Status::Held(HeldFor::Hold) if !BUG => Some(self.put_held(indexed.number, &class, deadline)),",
-        caught_by: &["is to be told within", "nobody was told", "has no incident", "is not told"],
+        caught_by: &["(held, {})"],
     },
 ];
