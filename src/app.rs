@@ -4,6 +4,7 @@
 //! the service manager, with the real clock, network and signals.
 
 mod addresses;
+mod reload;
 mod startup;
 mod storage;
 
@@ -13,18 +14,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::addresses::look_up;
+pub use self::reload::ReadConfig;
+use self::reload::{Reloader, log_warnings};
 pub use self::storage::check_data;
 use crate::config::Config;
-use crate::http::{Listener, ListenerError, Server};
-use crate::model::{Clock, Random, SystemClock, SystemRandom, Warning};
+use crate::http::{Listener, ListenerError, ReloadRequest, Server};
+use crate::model::{Clock, Random, SystemClock, SystemRandom};
 use crate::outbound::{HttpOutbound, Outbound};
 use crate::store::{OnDamage, OpenError, Store, StoreError, engine};
-use crate::warden::{Loops, Parts, Warden, WardenSettings, Workflows};
+use crate::warden::{Loops, Parts, Warden, WardenSettings};
 
 /// The interval of checking the health of the store.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
@@ -64,30 +68,28 @@ pub struct Surroundings {
     pub random: Arc<dyn Random>,
     pub outbound: Arc<dyn Outbound>,
     pub store: Arc<dyn Store>,
+    /// Where the configuration is read anew.
+    pub configuration: ReadConfig,
 }
 
 impl Surroundings {
-    /// The real surroundings for this configuration.
-    pub fn real(config: &Config, on_damage: OnDamage) -> Result<Self, AppError> {
+    /// The real surroundings for this configuration, which is read anew by `configuration`.
+    pub fn real(config: &Config, on_damage: OnDamage, configuration: ReadConfig) -> Result<Self, AppError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let outbound = HttpOutbound::new().map_err(|error| AppError::Outbound(error.to_string()))?;
         let store = engine::open(&storage::settings(config, on_damage), clock.clone())?;
-        Ok(Self { clock, random: Arc::new(SystemRandom), outbound: Arc::new(outbound), store })
+        let (random, outbound) = (Arc::new(SystemRandom), Arc::new(outbound));
+        Ok(Self { clock, random, outbound, store, configuration })
     }
 
     /// The parts of the domain service. Links in notifications use `address` unless the configuration has
     /// another URL.
     pub fn parts(self, config: &Config, address: SocketAddr) -> Parts {
-        let Self { clock, random, outbound, store } = self;
+        let Self { clock, random, outbound, store, .. } = self;
         let external_url = config.server.external_url.clone().unwrap_or_else(|| format!("http://{address}"));
         Parts {
             store,
-            workflows: Workflows::new(
-                config.workflows.clone(),
-                config.default_workflow.clone(),
-                config.create_on_first_use,
-                config.limits.workflows_max,
-            ),
+            policies: config.policies.clone(),
             receivers: config.receivers.clone(),
             outbound,
             clock,
@@ -96,7 +98,6 @@ impl Surroundings {
                 payload_max: config.limits.payload_max,
                 waiting_claims_max: config.limits.waiting_claims_max,
                 external_url,
-                incident_history: config.incident_history,
                 heartbeat: config.heartbeat.clone(),
                 replay: config.replay.clone(),
                 redrives: config.redrives.clone(),
@@ -112,6 +113,8 @@ pub struct Daemon {
     store: Arc<dyn Store>,
     server: Arc<Server>,
     serving: JoinHandle<()>,
+    reloads: mpsc::Sender<ReloadRequest>,
+    reloading: AbortOnDropHandle<()>,
     loops: Loops,
     stop: CancellationToken,
     stall_timeout: Duration,
@@ -122,19 +125,23 @@ impl Daemon {
     /// first, as links in notifications contain the address, and notifications may be due as soon as the
     /// store is recovered.
     pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Self, AppError> {
-        let store = surroundings.store.clone();
+        let (store, read) = (surroundings.store.clone(), surroundings.configuration.clone());
         let listener = Listener::bind(config.server.listen).await?;
         let address = listener.address();
         surroundings.outbound.listens_on(address);
         let (warden, loops) = Warden::start(surroundings.parts(config, address)).await?;
-        let server = Server::new(warden.clone(), config, address);
+        let (reloads, asked) = mpsc::channel(reload::WAITING_MAX);
+        let server = Server::new(warden.clone(), config, address, reloads.clone());
+        let reloader =
+            Reloader { read, running: config.clone(), warden: warden.clone(), server: server.clone() };
+        let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run(asked)));
         let stop = CancellationToken::new();
         let (router, limits, patience) =
             (server.router(), config.limits.clone(), config.server.shutdown_timeout);
         let until = stop.clone();
         let serving = tokio::spawn(async move { listener.serve(router, &limits, patience, until).await });
         let stall_timeout = config.storage.stall_timeout;
-        Ok(Self { address, warden, store, server, serving, loops, stop, stall_timeout })
+        Ok(Self { address, warden, store, server, serving, reloads, reloading, loops, stop, stall_timeout })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -147,18 +154,21 @@ impl Daemon {
 
     /// Logs warnings. Names are resolved for that, which may take a while and does not block anything.
     fn warn(&self, config: &Config) -> impl Future<Output = ()> + use<> {
-        let log = |warnings: &[Warning]| {
-            for Warning { code, message } in warnings {
-                tracing::warn!(code = code.as_str(), "{message}");
-            }
-        };
-        log(&config.warnings);
-        log(&self.warden.health.warnings());
+        log_warnings(&config.warnings);
+        log_warnings(&self.warden.health.warnings());
         let (server, destinations) = (self.server.clone(), config.destinations.clone());
         async move {
             let warnings = look_up(&destinations).await;
-            log(&warnings);
+            log_warnings(&warnings);
             server.warn(warnings);
+        }
+    }
+
+    /// Reads the configuration anew. The outcome is logged.
+    fn reload(&self) {
+        let (request, _) = oneshot::channel();
+        if self.reloads.try_send(request).is_err() {
+            tracing::warn!("reloads are waiting already");
         }
     }
 
@@ -191,21 +201,23 @@ impl Daemon {
         self.server.drain();
         self.stop.cancel();
         let _ = self.serving.await;
+        drop(self.reloading);
         self.loops.stop().await;
         let store = self.store;
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
     }
 }
 
-/// Runs the daemon until SIGTERM, SIGINT or an error. After a failure of the store it does not wait for its
-/// thread, which may hang: what was acknowledged is safe.
-pub async fn run(mut config: Config, on_damage: OnDamage) -> Result<(), AppError> {
+/// Runs the daemon until SIGTERM, SIGINT or an error. SIGHUP reloads the configuration. After a failure of
+/// the store it does not wait for its thread, which may hang: what was acknowledged is safe.
+pub async fn run(mut config: Config, on_damage: OnDamage, read: ReadConfig) -> Result<(), AppError> {
     let files = raise_file_limit();
     config.limits.connections_max = connections_within(files, config.limits.connections_max);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let mut daemon = tokio::select! {
-        started = open(&config, on_damage) => started?,
+        started = open(&config, on_damage, read) => started?,
         // Nothing was accepted yet, and being killed while opening is safe.
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
@@ -224,14 +236,17 @@ pub async fn run(mut config: Config, on_damage: OnDamage) -> Result<(), AppError
             notify_service_manager(&[sd_notify::NotifyState::Watchdog]);
         }
     };
-    tokio::select! {
-        failure = daemon.failed(healthy) => {
-            // Dropping the store would wait for its thread, which may hang for ever.
-            std::mem::forget(daemon);
-            return Err(failure);
+    loop {
+        tokio::select! {
+            failure = daemon.failed(healthy) => {
+                // Dropping the store would wait for its thread, which may hang for ever.
+                std::mem::forget(daemon);
+                return Err(failure);
+            }
+            _ = terminate.recv() => break tracing::info!("terminated"),
+            _ = interrupt.recv() => break tracing::info!("interrupted"),
+            _ = hangup.recv() => daemon.reload(),
         }
-        _ = terminate.recv() => tracing::info!("terminated"),
-        _ = interrupt.recv() => tracing::info!("interrupted"),
     }
     notify_service_manager(&[sd_notify::NotifyState::Stopping]);
     let (store, patience) =
@@ -249,9 +264,9 @@ pub async fn run(mut config: Config, on_damage: OnDamage) -> Result<(), AppError
     Ok(())
 }
 
-async fn open(config: &Config, on_damage: OnDamage) -> Result<Daemon, AppError> {
+async fn open(config: &Config, on_damage: OnDamage, read: ReadConfig) -> Result<Daemon, AppError> {
     let opening = config.clone();
-    let surroundings = tokio::task::spawn_blocking(move || Surroundings::real(&opening, on_damage))
+    let surroundings = tokio::task::spawn_blocking(move || Surroundings::real(&opening, on_damage, read))
         .await
         .map_err(std::io::Error::other)??;
     Daemon::start(config, surroundings).await

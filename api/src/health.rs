@@ -29,6 +29,17 @@ pub struct Readiness {
     pub warnings: Vec<Warning>,
 }
 
+/// The response to a reload: the configuration is in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Reloaded {
+    /// Settings such as `server.listen` that differ from those of the running daemon, which keeps its own
+    /// until it is restarted.
+    pub needs_restart: Vec<String>,
+    /// Valid settings that are probably mistakes.
+    pub warnings: Vec<Warning>,
+}
+
 /// A valid setting that is probably a mistake.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

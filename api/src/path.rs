@@ -19,6 +19,9 @@ paths! {
     /// The description of the API.
     OPENAPI = "/openapi.json";
 
+    /// Read the configuration anew.
+    RELOAD = "/v1/reload";
+
     /// Create and close many items.
     BATCH = "/v1/batch";
     /// The items of all workflows.

@@ -133,6 +133,8 @@ problems! {
     NoRunOpen: 404, "no-run-open", "No run is open";
     /// No such run.
     RunNotFound: 404, "run-not-found", "There is no such run";
+    /// The configuration cannot be put in force.
+    ConfigurationInvalid: 409, "configuration-invalid", "The configuration is not valid";
     /// No such lease.
     LeaseNotFound: 404, "lease-not-found", "There is no such lease";
     /// The lease expired or was taken over.

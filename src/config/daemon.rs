@@ -13,7 +13,7 @@ use super::settings::{Limits, ServerSettings, StorageSettings};
 pub const PAYLOAD_MAX: u64 = 64 * MIB;
 
 impl ServerSettings {
-    fn is_loopback(&self) -> bool {
+    pub(super) fn is_loopback(&self) -> bool {
         self.listen.ip().to_canonical().is_loopback()
     }
 

@@ -19,9 +19,9 @@ pub fn settings(bytes: &[u8]) {
         Ok(config) => {
             let again = Config::load(sources).expect("it could be read");
             assert_eq!(format!("{again:?}"), format!("{config:?}"));
-            assert!(config.workflows.len() <= config.limits.workflows_max);
+            assert!(config.policies.configured.len() <= config.limits.workflows_max);
             let known = |name: &str| config.receivers.iter().any(|receiver| &*receiver.name == name);
-            for policy in config.workflows.values().chain([&config.default_workflow]) {
+            for policy in config.policies.configured.values().chain([&config.policies.default]) {
                 assert!(policy.alerting.receivers.iter().all(|name| known(name)), "no alert goes nowhere");
             }
         }

@@ -9,7 +9,10 @@
 //! serde turns the merged values into structs, repeatedly until no problem is left; `checks` collects
 //! semantic problems. Policies and receivers come out as the types of the layers that use them.
 //!
-//! Deliberately absent: reloading at run time, and access to the process's environment other than by
+//! A configuration that is read while the daemon runs is put in force as far as that takes no restart
+//! ([`Config::within`]).
+//!
+//! Deliberately absent: access to the process's environment other than by
 //! [`Environment::of_this_process`].
 
 mod alerting;
@@ -30,6 +33,7 @@ mod reader;
 mod receiver;
 mod redrive;
 mod replay;
+mod restart;
 mod retry;
 mod run;
 mod secret;
@@ -47,7 +51,6 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -69,14 +72,15 @@ use self::heartbeat::WrittenHeartbeat;
 use self::reader::Reader;
 use self::receiver::{WrittenReceiver, WrittenReceiverDefaults};
 use self::replay::WrittenReplay;
+use self::restart::Fixed;
 use self::setting::Setting;
 use self::source::Merged;
 use self::token::WrittenToken;
 use self::warnings::Told;
 use self::workflow::{WrittenWorkflow, WrittenWorkflowDefaults};
-use crate::model::{Policy, Severity, Warning, WorkflowName};
+use crate::model::{Severity, Warning};
 use crate::notifier::Receiver;
-use crate::warden::{HeartbeatSettings, RedriveTarget, ReplaySettings};
+use crate::warden::{HeartbeatSettings, PolicySet, ReplaySettings, Targets};
 
 /// All settings, checked, and with everything inherited filled in.
 #[derive(Clone, Debug)]
@@ -87,27 +91,22 @@ pub struct Config {
     pub storage: StorageSettings,
     pub limits: Limits,
     pub log: LogSettings,
-    /// How long resolved incidents and their deliveries are kept.
-    pub incident_history: Duration,
-    /// Whether a create may name a workflow that is not defined.
-    pub create_on_first_use: bool,
-    /// The policy of workflows that are not configured.
-    pub default_workflow: Policy,
-    /// The policies of configured workflows. At most `limits.workflows_max`.
-    pub workflows: BTreeMap<WorkflowName, Policy>,
+    /// At most `limits.workflows_max`.
+    pub policies: PolicySet,
     /// In the order of their unique names. Every receiver of a policy is among them.
     pub receivers: Vec<Receiver>,
     /// The external dead man's switch, if one is configured.
     pub heartbeat: Option<HeartbeatSettings>,
     pub replay: ReplaySettings,
     /// Where the overdue items of workflows are sent automatically. Each has a policy that says when.
-    pub redrives: BTreeMap<WorkflowName, RedriveTarget>,
+    pub redrives: Targets,
     /// Never empty if the daemon listens beyond loopback.
     pub tokens: Vec<TokenSettings>,
     /// Valid settings that are probably mistakes.
     pub warnings: Vec<Warning>,
     /// Called addresses that must be public, whose names have to be resolved to check that.
     pub destinations: Vec<Destination>,
+    fixed: Fixed,
 }
 
 impl Config {
@@ -120,7 +119,9 @@ impl Config {
         let Merged { written, environment, problems } = sources.merge()?;
         let (tables, written, mut problems) = Tables::read(written, problems)?;
         match tables.resolve(Checks::new(&written, &environment)) {
-            Ok(config) if problems.is_empty() => return Ok(Self { file, ..config }),
+            Ok(config) if problems.is_empty() => {
+                return Ok(Self { file, fixed: Fixed::of(&written), ..config });
+            }
             Ok(_) => {}
             Err(found) => {
                 let unparsed: Vec<SettingPath> =
@@ -247,23 +248,28 @@ impl Tables {
         if !problems.is_empty() {
             return Err(ConfigError::new(problems));
         }
+        let limit = self.limits.workflows_max;
         Ok(Config {
             file: None,
             server: self.server,
             storage: self.storage,
             limits: self.limits,
             log: self.log,
-            incident_history: self.alerting.history,
-            create_on_first_use: self.workflow_defaults.create_on_first_use,
-            default_workflow,
-            workflows,
+            policies: PolicySet {
+                configured: workflows.into_iter().map(|(name, policy)| (name, Arc::new(policy))).collect(),
+                default: Arc::new(default_workflow),
+                create_on_first_use: self.workflow_defaults.create_on_first_use,
+                limit,
+                incident_history: self.alerting.history,
+            },
             receivers,
             heartbeat,
             replay,
-            redrives,
+            redrives: Arc::new(redrives),
             tokens,
             warnings,
             destinations,
+            fixed: Fixed::default(),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The layers of a configuration, and their order.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use toml::Value;
@@ -52,6 +53,22 @@ impl ConfigFile {
                 let before = String::from_utf8_lossy(&error.as_bytes()[..offset]);
                 let origin = Origin::File(name.into(), Some(Lines::new(&before).position(offset)));
                 let message = "is not UTF-8 text".to_owned();
+                Err(ConfigError::from(Problem { origin, path: SettingPath::default(), message }))
+            }
+        }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not UTF-8.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        match std::fs::read(path) {
+            Ok(bytes) => Self::from_bytes(name, bytes),
+            Err(error) => {
+                let origin = Origin::File(name.into(), None);
+                let message = format!("cannot be read: {error}");
                 Err(ConfigError::from(Problem { origin, path: SettingPath::default(), message }))
             }
         }

@@ -41,7 +41,7 @@ pub async fn batch(allowed: Allowed<EachLine>, request: Request) -> Result<Respo
     let (parts, body) = request.into_parts();
     request::check_readable(&parts.headers)?;
     browser::check_lines(&parts.headers).map_err(Problem::hang_up)?;
-    let batch_max = allowed.server().batch_max;
+    let batch_max = allowed.server().rules().batch_max;
     if announced_length(&parts.headers).is_some_and(|length| length > batch_max) {
         return Err(too_many_bytes(batch_max).hang_up());
     }
@@ -113,8 +113,8 @@ impl Batch {
 
     async fn read(&mut self, mut body: Body) -> Result<(), Problem> {
         // A byte of the payload may take six in a JSON string: \u0001.
-        let line_max =
-            (self.allowed.server().payload_max() * 6 + LINE_OVERHEAD).min(self.allowed.server().batch_max);
+        let line_max = (self.allowed.server().payload_max() * 6 + LINE_OVERHEAD)
+            .min(self.allowed.server().rules().batch_max);
         let mut hold = self.allowed.server().bodies.hold(0)?;
         let mut buffer = BytesMut::new();
         let (mut seen, mut searched) = (0, 0);
@@ -122,8 +122,8 @@ impl Batch {
         let mut overlong = false;
         while let Some(data) = next_data(&mut body).await? {
             seen += data.len() as u64;
-            if seen > self.allowed.server().batch_max {
-                return Err(too_many_bytes(self.allowed.server().batch_max));
+            if seen > self.allowed.server().rules().batch_max {
+                return Err(too_many_bytes(self.allowed.server().rules().batch_max));
             }
             // For the current group, and below for the current line.
             let gathers = seen.min(GROUP_BYTES as u64);
@@ -178,10 +178,10 @@ impl Batch {
         request: Result<Option<AdmittedLine>, Problem>,
         bytes: usize,
     ) -> Result<(), Problem> {
-        if self.lines == self.allowed.server().batch_items_max {
+        if self.lines == self.allowed.server().rules().batch_items_max {
             return Err(Problem::batch_too_large(format!(
                 "a batch may have at most {} lines (limits.batch_items_max); send several batches",
-                self.allowed.server().batch_items_max
+                self.allowed.server().rules().batch_items_max
             )));
         }
         self.lines += 1;

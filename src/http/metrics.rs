@@ -15,6 +15,7 @@ use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
@@ -23,6 +24,7 @@ use self::figures::Figures;
 pub use self::form::Form;
 use self::process::ProcessFigures;
 use super::access::Access;
+use crate::model::Timestamp;
 use crate::warden::Warden;
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -36,16 +38,30 @@ struct RequestLabels {
 pub struct HttpMetrics {
     requests: Family<RequestLabels, Counter>,
     took: Histogram,
-}
-
-impl Default for HttpMetrics {
-    fn default() -> Self {
-        let bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
-        Self { requests: Family::default(), took: Histogram::new(bounds) }
-    }
+    reload_succeeded: Gauge,
+    /// In seconds since 1970.
+    reloaded_at: Gauge,
 }
 
 impl HttpMetrics {
+    /// `now` is when the configuration was read.
+    pub fn new(now: Timestamp) -> Self {
+        let bounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        let (reload_succeeded, reloaded_at) = (Gauge::default(), Gauge::default());
+        let metrics =
+            Self { requests: Family::default(), took: Histogram::new(bounds), reload_succeeded, reloaded_at };
+        metrics.reloaded(true, now);
+        metrics
+    }
+
+    /// The configuration was read anew, or could not be.
+    pub fn reloaded(&self, succeeded: bool, now: Timestamp) {
+        self.reload_succeeded.set(i64::from(succeeded));
+        if succeeded {
+            self.reloaded_at.set(now.as_millis() / 1_000);
+        }
+    }
+
     /// Unknown methods are counted as `other`, so that clients cannot create series.
     pub fn count(&self, method: &Method, route: &'static str, status: u16, took: Duration) {
         let known = ["GET", "PUT", "POST", "DELETE", "PATCH", "HEAD"];
@@ -70,6 +86,16 @@ pub fn write(warden: &Warden, http: &HttpMetrics, access: &Access, form: Form) -
     registered.register("http_requests", "Requests answered", http.requests.clone());
     let took = http.took.clone();
     registered.register_with_unit("http_request_duration", "Duration of requests", Unit::Seconds, took);
+    let help = "Whether the last attempt to read the configuration succeeded";
+    registered.register("config_last_reload_successful", help, http.reload_succeeded.clone());
+    let help = "When the configuration in force was read";
+    let unit = Unit::Seconds;
+    registered.register_with_unit(
+        "config_last_reload_success_timestamp",
+        help,
+        unit,
+        http.reloaded_at.clone(),
+    );
     registered.register_collector(Box::new(Figures::of(warden, access)));
     let mut text = String::new();
     encode(&mut text, &registry)?;

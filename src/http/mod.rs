@@ -33,6 +33,7 @@ mod problem;
 mod progress;
 mod question;
 mod receivers;
+mod reload;
 mod replays;
 mod request;
 mod route;
@@ -45,4 +46,5 @@ mod trouble;
 mod view;
 mod workflows;
 
+pub use self::reload::{ReloadError, ReloadRequest, Reloaded};
 pub use self::server::{Listener, ListenerError, Server};

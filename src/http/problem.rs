@@ -12,12 +12,15 @@ use warden_api::ProblemDocument;
 use warden_api::problem::TYPE_PREFIX;
 use warden_api::run::UnmetRequirement;
 
+use super::reload::ReloadError;
 use crate::model::{ItemId, quote, run};
 use crate::store::StoreError;
 use crate::warden::WardenError;
 
 /// In bytes.
 const DETAIL_MAX: usize = 1024;
+/// For the problems of a configuration, one a line.
+const PROBLEMS_MAX: usize = 16 * 1024;
 
 /// The status codes of success.
 pub mod success {
@@ -50,12 +53,13 @@ struct Inner {
 }
 
 /// Shortens a detail. Our own details quote briefly, but those of the JSON parser contain whole strings.
-fn short(detail: Cow<'static, str>) -> Cow<'static, str> {
-    if detail.len() <= DETAIL_MAX {
+fn short(kind: warden_api::Problem, detail: Cow<'static, str>) -> Cow<'static, str> {
+    let most = if kind == warden_api::Problem::ConfigurationInvalid { PROBLEMS_MAX } else { DETAIL_MAX };
+    if detail.len() <= most {
         return detail;
     }
     let mut detail = detail.into_owned();
-    quote::shorten(&mut detail, DETAIL_MAX);
+    quote::shorten(&mut detail, most);
     detail.into()
 }
 
@@ -90,6 +94,7 @@ problems! {
     run_failed: RunFailed;
     no_run_open: NoRunOpen;
     run_not_found: RunNotFound;
+    configuration_invalid: ConfigurationInvalid;
     lease_not_found: LeaseNotFound;
     lease_lost: LeaseLost;
     step_order: StepOrder;
@@ -128,7 +133,7 @@ impl Problem {
         let (run, requirements) = (None, Vec::new());
         Self(Box::new(Inner {
             kind,
-            detail: short(detail),
+            detail: short(kind, detail),
             header: None,
             hangs_up: false,
             run,
@@ -186,7 +191,7 @@ impl Problem {
     /// Appends to the detail.
     #[must_use]
     pub fn and(mut self, more: &str) -> Self {
-        self.0.detail = short(format!("{}; {more}", self.0.detail).into());
+        self.0.detail = short(self.0.kind, format!("{}; {more}", self.0.detail).into());
         self
     }
 
@@ -233,6 +238,17 @@ impl IntoResponse for Problem {
         let mut response = self.status().into_response();
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl From<ReloadError> for Problem {
+    fn from(error: ReloadError) -> Self {
+        match error {
+            ReloadError::Config(error) => {
+                Self::configuration_invalid(format!("the former configuration stays in force:\n{error}"))
+            }
+            ReloadError::Store(error) => WardenError::from(error).into(),
+        }
     }
 }
 

@@ -69,7 +69,7 @@ fn operation(mut query: Query) -> Result<ProgressOperation, Problem> {
 async fn read(services: &Services, key: ItemKey, of: ProgressOf) -> Result<Response, Problem> {
     let item = services.queries.item(key).await?;
     let policy = services.workflows.policy(&item.workflow);
-    item.check_progress_of(&of, policy).map_err(WardenError::StepUnknown)?;
+    item.check_progress_of(&of, &policy).map_err(WardenError::StepUnknown)?;
     Ok(show(&item, &of))
 }
 

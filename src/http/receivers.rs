@@ -48,7 +48,7 @@ fn views(services: &Services) -> Vec<warden_api::Receiver> {
     let moment = services.moment();
     let view = |status: ReceiverStatus| {
         let receiver = services.alerting.receiver(&status.name);
-        ReceiverFacts { status, receiver, moment }.into()
+        ReceiverFacts { status, receiver: receiver.as_deref(), moment }.into()
     };
     services.alerting.receiver_statuses().into_iter().map(view).collect()
 }

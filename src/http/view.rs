@@ -17,6 +17,7 @@ pub use self::replay::ReplayFacts;
 pub use self::run::{RunFacts, RunsFacts, params, waited, windows};
 pub use self::time::{shown, told};
 pub use self::workflow::{WorkflowFacts, stats};
+use crate::model::Warning;
 
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -27,6 +28,11 @@ pub fn hex(bytes: &[u8]) -> String {
         text.push(digit(byte & 15));
     }
     text
+}
+
+/// With the message.
+pub fn warning(warning: Warning) -> warden_api::health::Warning {
+    warden_api::health::Warning { code: warning.code.as_str().into(), message: Some(warning.message) }
 }
 
 fn duration(duration: std::time::Duration) -> String {

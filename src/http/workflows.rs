@@ -43,7 +43,7 @@ pub async fn stats(allowed: Allowed<InPath<WorkflowName>>) -> Result<Json<Stats>
         return Err(unknown(&name));
     }
     let (tally, steps) = (services.queries.tally(&name), services.queries.step_tallies(&name));
-    Ok(Json(view::stats(tally, steps, services.workflows.policy(&name))))
+    Ok(Json(view::stats(tally, steps, &services.workflows.policy(&name))))
 }
 
 pub async fn delete(allowed: Allowed<InPath<WorkflowName>>) -> Result<Response, Problem> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::item::Closing;
 use super::{
     Backoff, CloseOutcome, DURATION_MAX, Expectation, Redrive, RetryPolicy, RunPolicy, Severity, Step,
-    Timestamp, WorkflowName,
+    Timestamp, WorkflowName, Zone,
 };
 
 /// How far ahead a deadline may be: 10 years of 365.25 days.
@@ -132,6 +132,11 @@ impl Policy {
 
     pub fn step(&self, name: &str) -> Option<&Step> {
         self.steps.iter().find(|step| &*step.name == name)
+    }
+
+    /// The time zone of the schedule, if there is one.
+    pub fn zone(&self) -> Option<Zone> {
+        self.expect.as_ref()?.zone()
     }
 
     /// The step's deadline, or else the workflow's.

@@ -24,6 +24,24 @@ impl Dispatcher {
         Self { queues: receivers.map(queue).collect(), refreshes: Vec::new(), changed: BTreeSet::new() }
     }
 
+    /// Goes by these receivers from now on. `changed` are called otherwise, are new, or are gone.
+    pub(super) fn adopt(&mut self, receivers: &[Receiver], changed: &[Arc<str>], now: Timestamp) {
+        let known: BTreeMap<&Arc<str>, &Receiver> =
+            receivers.iter().map(|receiver| (&receiver.name, receiver)).collect();
+        for (name, queue) in &mut self.queues {
+            let limits = known.get(name).map_or((1, None), |receiver| (receiver.concurrency, receiver.rate));
+            queue.limit(limits.0, limits.1);
+        }
+        for receiver in receivers {
+            let queue = || ReceiverQueue::new(receiver.concurrency, receiver.rate);
+            self.queues.entry(receiver.name.clone()).or_insert_with(queue);
+        }
+        for name in changed.iter().filter(|name| self.queues.contains_key(*name)).collect::<Vec<_>>() {
+            self.change(name, None, |queue| queue.resume(now));
+        }
+        self.queues.retain(|name, queue| known.contains_key(name) || !queue.is_idle());
+    }
+
     pub(super) fn accept(&mut self, waiting: Waiting) {
         let Delivery { receiver, incident, .. } = &waiting.delivery;
         let (receiver, incident) = (receiver.clone(), incident.clone());

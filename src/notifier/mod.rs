@@ -22,6 +22,7 @@ mod dispatcher;
 pub mod format;
 mod post;
 mod queue;
+mod receivers;
 mod recovery;
 mod service;
 pub mod status;
@@ -65,6 +66,11 @@ impl Receiver {
     /// Whether events of this kind are sent to it.
     pub fn takes(&self, event: Event) -> bool {
         self.format.takes(event)
+    }
+
+    /// Whether calls of the other one go to the same place in the same way.
+    fn is_called_like(&self, other: &Self) -> bool {
+        (&self.url, &self.transport, &self.headers) == (&other.url, &other.transport, &other.headers)
     }
 
     /// The interval at which it must be told that an incident is still open, so that it does not consider it

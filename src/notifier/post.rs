@@ -1,6 +1,6 @@
 //! One delivery attempt: builds the request, judges the response, and commits the result.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use super::Receiver;
 use super::backoff::{Failure, Next, next_attempt};
 use super::format::Rendered;
 use super::queue::{Attempted, GONE, Record, Waiting};
+use super::receivers::Receivers;
 use crate::model::{
     Attempt, Clock, Delivery, DeliveryId, DeliveryStatus, Event, IncidentId, IncidentKind, IncidentStatus,
     Moment, Notification, Random, Severity, Subject, Timestamp,
@@ -26,7 +27,7 @@ const ERROR_MAX: usize = 300;
 pub(super) struct Post {
     pub(super) store: Arc<dyn Store>,
     pub(super) outbound: Arc<dyn Outbound>,
-    pub(super) receivers: HashMap<Arc<str>, Receiver>,
+    pub(super) receivers: Receivers,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
 }
@@ -186,7 +187,7 @@ impl Post {
         };
         let request = OutboundRequest {
             receiver: receiver.name.clone(),
-            headers: headers(receiver, &delivery.id, now, &rendered),
+            headers: headers(&receiver, &delivery.id, now, &rendered),
             method: rendered.method,
             url: receiver.url.clone(),
             body: rendered.body,

@@ -151,6 +151,19 @@ impl ReceiverQueue {
         }
     }
 
+    /// Replaces its limits. Attempts of an unchanged rate still count.
+    pub(super) fn limit(&mut self, concurrency: usize, rate: Option<Rate>) {
+        self.concurrency = concurrency.max(1);
+        if self.limiter.as_ref().map(RateLimiter::rate) != rate {
+            self.limiter = rate.map(RateLimiter::new);
+        }
+    }
+
+    /// Whether nothing waits, is in flight, or was lost.
+    pub(super) fn is_idle(&self) -> bool {
+        self.lanes.is_empty() && self.under_way == 0
+    }
+
     /// Adds a delivery, unless it is queued already and was not resent since.
     pub(super) fn accept(&mut self, waiting: Waiting) {
         let incident = waiting.delivery.incident.clone();

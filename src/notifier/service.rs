@@ -14,6 +14,7 @@ use super::backlog::Backlog;
 use super::dispatcher::Dispatcher;
 use super::post::Post;
 use super::queue::{Attempted, Refresh, Task, Turn};
+use super::receivers::Receivers;
 use super::status::ReceiverStatus;
 use crate::model::{
     Attempt, Clock, Delivery, DeliveryId, DeliveryStatus, Event, IncidentId, IncidentStatus, Random,
@@ -63,6 +64,19 @@ impl Notifier {
     /// The observer that takes deliveries from the store's feed.
     pub fn observer(&self) -> Arc<dyn Observer> {
         self.0.backlog.clone()
+    }
+
+    /// A configured receiver.
+    pub fn receiver(&self, name: &str) -> Option<Arc<Receiver>> {
+        self.0.post.receivers.get(name)
+    }
+
+    /// Puts these receivers in force. What waits for one that is called otherwise from now on is due. For one
+    /// that is not configured any more it stays in the outbox, as after a restart: the name may be a mistake
+    /// that is corrected before its attempts end.
+    pub fn adopt(&self, receivers: &[Receiver], now: Timestamp) {
+        let changed = self.0.post.receivers.replace(receivers);
+        self.change(|dispatcher| dispatcher.adopt(receivers, &changed, now));
     }
 
     /// Ends the initial feed and queues what it brought. Everything told after this is a new commit.
@@ -126,7 +140,7 @@ impl Notifier {
     /// failed attempt is no error.
     pub async fn test(&self, receiver: &str, url: String) -> Result<Attempt, UnknownReceiver> {
         let shared = &self.0;
-        let name = shared.post.receivers.get_key_value(receiver).ok_or(UnknownReceiver)?.0.clone();
+        let name = shared.post.receivers.get(receiver).ok_or(UnknownReceiver)?.name.clone();
         let clock = &shared.post.clock;
         self.change(|dispatcher| dispatcher.count_test(&name, clock.now()));
         let attempt = shared.post.test(&name, url).await;
@@ -137,9 +151,9 @@ impl Notifier {
     /// Makes everything that waits for a receiver due, whether it was paused, failing, or had asked to wait.
     pub fn resume(&self, receiver: &str) -> Result<(), UnknownReceiver> {
         let shared = &self.0;
-        let (name, _) = shared.post.receivers.get_key_value(receiver).ok_or(UnknownReceiver)?;
+        let known = shared.post.receivers.get(receiver).ok_or(UnknownReceiver)?;
         tracing::info!(receiver, "resumed by hand");
-        self.change(|dispatcher| dispatcher.resume(name, shared.post.clock.now()));
+        self.change(|dispatcher| dispatcher.resume(&known.name, shared.post.clock.now()));
         Ok(())
     }
 
@@ -193,7 +207,7 @@ impl NotifierService {
         random: Arc<dyn Random>,
     ) -> (Self, Notifier) {
         let backlog = Arc::new(Backlog::new(Dispatcher::new(receivers.iter())));
-        let receivers = receivers.into_iter().map(|receiver| (receiver.name.clone(), receiver)).collect();
+        let receivers = Receivers::new(&receivers);
         let shared = Arc::new(Shared {
             backlog,
             post: Post { store, outbound, receivers, clock, random },

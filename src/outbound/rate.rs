@@ -68,6 +68,10 @@ impl RateLimiter {
         Self { rate, begun: VecDeque::new() }
     }
 
+    pub fn rate(&self) -> Rate {
+        self.rate
+    }
+
     /// When the next attempt may begin; `Timestamp::MIN` for at any time.
     pub fn free_at(&self) -> Timestamp {
         self.free_for(1)

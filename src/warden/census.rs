@@ -13,6 +13,7 @@
 //! Deliberately absent: any decision based on these numbers.
 
 mod accounts;
+mod adopt;
 mod changes;
 mod claimable;
 mod claims;
@@ -334,7 +335,7 @@ impl State {
 
     fn workflow(&mut self, name: &WorkflowName) -> &mut WorkflowCensus {
         if !self.workflows.contains_key(name) {
-            self.workflows.insert(name.clone(), WorkflowCensus::new(self.policies.policy(name)));
+            self.workflows.insert(name.clone(), WorkflowCensus::new(&self.policies.policy(name)));
         }
         self.workflows.get_mut(name).expect("it was just put there if it was missing")
     }

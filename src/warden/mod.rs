@@ -19,6 +19,7 @@ mod expectations;
 mod handoff;
 mod health;
 mod heartbeat;
+mod in_force;
 pub mod intake;
 mod pulse;
 mod queries;
@@ -33,9 +34,7 @@ mod steps;
 mod watch;
 mod workflows;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use self::alerting::{Alerting, IncidentAction};
 pub use self::census::Tally;
@@ -44,18 +43,20 @@ pub use self::error::{ClosedSince, WardenError};
 pub use self::expectations::Expectations;
 pub use self::health::Health;
 pub use self::heartbeat::{HeartbeatCounts, HeartbeatSettings};
+pub use self::in_force::Adopted;
+use self::in_force::InForce;
 pub use self::intake::Intake;
 pub use self::queries::Queries;
 pub use self::recovery::Recovery;
-pub use self::redrives::{RedriveCounts, RedriveTarget, Redrives};
+pub use self::redrives::{RedriveCounts, RedriveTarget, Redrives, Targets};
 pub use self::replays::{ReplayAction, ReplayCounts, ReplayEntry, ReplaySettings, Replays, StartReplay};
 pub use self::retention::Retention;
 pub use self::runs::Runs;
 pub use self::silences::Silences;
 pub use self::steps::{DURATION_BOUNDS, StepTallies, StepTally};
 pub use self::watch::Loops;
-pub use self::workflows::{WorkflowEntry, Workflows};
-use crate::model::{Clock, Random, WorkflowName};
+pub use self::workflows::{PolicySet, WorkflowEntry, Workflows};
+use crate::model::{Clock, Random};
 use crate::notifier::Receiver;
 use crate::outbound::Outbound;
 use crate::store::Store;
@@ -68,19 +69,17 @@ pub struct WardenSettings {
     pub external_url: String,
     /// The most claims that may wait at a time.
     pub waiting_claims_max: usize,
-    /// How long resolved incidents are kept.
-    pub incident_history: Duration,
     /// The external dead man's switch, if one is configured.
     pub heartbeat: Option<HeartbeatSettings>,
     pub replay: ReplaySettings,
-    /// Where overdue items of a workflow are redriven automatically.
-    pub redrives: BTreeMap<WorkflowName, RedriveTarget>,
+    /// Where overdue items are redriven automatically.
+    pub redrives: Targets,
 }
 
 /// The dependencies of the services.
 pub struct Parts {
     pub store: Arc<dyn Store>,
-    pub workflows: Workflows,
+    pub policies: PolicySet,
     pub receivers: Vec<Receiver>,
     pub outbound: Arc<dyn Outbound>,
     pub clock: Arc<dyn Clock>,
@@ -101,6 +100,7 @@ pub struct Warden {
     pub retention: Arc<Retention>,
     pub health: Arc<Health>,
     pub workflows: Arc<Workflows>,
+    in_force: InForce,
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
 }

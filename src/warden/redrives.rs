@@ -1,19 +1,22 @@
 //! Redrives: overdue items are automatically posted to a URL where their work starts again.
 //!
-//! One loop for each workflow with redrives. Due items are found in the census and judged by the store, as
-//! for any claim. The loop leases an item as worker [`WORKER`] while it posts it, and then waits as the
-//! policy says before the next attempt. An interrupted attempt counts.
+//! One loop for each workflow with redrives; all begin anew when the configuration is reloaded, and the
+//! former ones end with the answers that they wait for. Due items are found in the census and judged by the
+//! store, as for any claim. The loop leases an item as worker [`WORKER`] while it posts it, and then waits as
+//! the policy says before the next attempt. An interrupted attempt counts.
 //!
 //! Deliberately absent: giving up. An item without attempts left stays overdue, and its incident has been
 //! notified.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::Workflows;
@@ -75,18 +78,73 @@ pub struct Redrives {
     workflows: Arc<Workflows>,
     clock: Arc<dyn Clock>,
     transport: Arc<Transport>,
+    targets: watch::Sender<Targets>,
     counts: RedriveCounts,
 }
 
+/// By workflow.
+pub type Targets = Arc<BTreeMap<WorkflowName, RedriveTarget>>;
+
+/// Whether the loop of a workflow ended in order, rather than failed.
+type EndedWell = bool;
+
 impl Redrives {
-    pub(super) fn new(context: &Context, handoff: Arc<Handoff>, transport: Arc<Transport>) -> Self {
+    pub(super) fn new(
+        context: &Context,
+        handoff: Arc<Handoff>,
+        transport: Arc<Transport>,
+        targets: Targets,
+    ) -> Self {
         let Context { store, workflows, census, clock, .. } = context.clone();
-        Self { store, handoff, census, workflows, clock, transport, counts: RedriveCounts::default() }
+        let (targets, counts) = (watch::Sender::new(targets), RedriveCounts::default());
+        Self { store, handoff, census, workflows, clock, transport, targets, counts }
     }
 
-    /// Redrives a workflow's overdue items until `stop`.
-    pub async fn run(&self, workflow: WorkflowName, target: RedriveTarget, stop: CancellationToken) {
-        let Some(policy) = self.workflows.policy(&workflow).redrive.clone() else { return };
+    /// Replaces the targets. The policies of their workflows are in force already.
+    pub(super) fn adopt(&self, targets: Targets) {
+        self.targets.send_replace(targets);
+    }
+
+    /// Redrives overdue items until `stop`. Ends before that only if a loop fails.
+    pub(super) async fn run(redrives: Arc<Self>, stop: CancellationToken) {
+        let mut targets = redrives.targets.subscribe();
+        let mut running: JoinSet<EndedWell> = JoinSet::new();
+        loop {
+            let in_force = targets.borrow_and_update().clone();
+            let replaced = CancellationToken::new();
+            for (workflow, target) in &*in_force {
+                let (redrives, workflow, target) = (redrives.clone(), workflow.clone(), target.clone());
+                let (replaced, stop) = (replaced.clone(), stop.clone());
+                running.spawn(async move { redrives.redrive(workflow, target, replaced, stop).await });
+            }
+            let changed = loop {
+                tokio::select! {
+                    biased;
+                    () = stop.cancelled() => break false,
+                    changed = targets.changed() => break changed.is_ok(),
+                    Some(ended) = running.join_next() => if !ended.unwrap_or(false) {
+                        return;
+                    },
+                }
+            };
+            if !changed {
+                while running.join_next().await.is_some() {}
+                return;
+            }
+            replaced.cancel();
+        }
+    }
+
+    /// Redrives a workflow's overdue items until its target is replaced, or `stop`.
+    async fn redrive(
+        &self,
+        workflow: WorkflowName,
+        target: RedriveTarget,
+        replaced: CancellationToken,
+        stop: CancellationToken,
+    ) -> EndedWell {
+        // Replaced already.
+        let Some(policy) = self.workflows.policy(&workflow).redrive.clone() else { return true };
         let RedriveTarget { url, keys, rate } = target;
         let transport = self.transport.clone();
         let target =
@@ -100,8 +158,11 @@ impl Redrives {
         let (mut limiter, mut backoff) = (RateLimiter::new(rate), Backoff::default());
         let (mut taken, mut in_flight) = (HashSet::new(), FuturesUnordered::new());
         loop {
+            if replaced.is_cancelled() && in_flight.is_empty() {
+                return true;
+            }
             let next = loop {
-                if taken.len() >= AT_ONCE.min(backoff.room()) {
+                if replaced.is_cancelled() || taken.len() >= AT_ONCE.min(backoff.room()) {
                     break Timestamp::MAX;
                 }
                 let (now, free_at) = (self.clock.now(), limiter.free_at().max(backoff.until()));
@@ -119,7 +180,8 @@ impl Redrives {
             };
             let (number, redriven) = tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => return true,
+                () = replaced.cancelled(), if !replaced.is_cancelled() => continue,
                 Some(ended) = in_flight.next() => ended,
                 () = sooner.notified() => continue,
                 () = self.clock.sleep_until(next) => continue,
@@ -136,10 +198,10 @@ impl Redrives {
                 }
                 Ok(Redriven::Full) => backoff.pause(FULL_WAIT, now),
                 Err(StoreError::Overloaded) => backoff.pause(STUCK_WAIT, now),
-                Err(StoreError::Closing) => return,
+                Err(StoreError::Closing) => return true,
                 Err(error) => {
                     tracing::error!(%workflow, %error, "the store failed; redrives stop");
-                    return;
+                    return false;
                 }
             }
         }

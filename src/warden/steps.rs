@@ -141,6 +141,16 @@ impl StepCounts {
         steps.entry(step.filter(|_| is_named || has_room)).or_default().note(*kind);
     }
 
+    /// Other policies are in force, which name other steps.
+    pub fn recount_unnamed(&self) {
+        let mut counts = self.lock();
+        let Counts { workflows, unnamed } = &mut *counts;
+        let unnamed_of = |(workflow, steps): (&WorkflowName, &StepTallies)| {
+            steps.keys().flatten().filter(|step| !self.is_named(workflow, step)).count()
+        };
+        *unnamed = workflows.iter().map(unnamed_of).sum();
+    }
+
     fn forget(&self, workflow: &WorkflowName) {
         let mut counts = self.lock();
         let steps = counts.workflows.remove(workflow).unwrap_or_default();
@@ -165,13 +175,14 @@ impl Observer for StepCounts {
 mod tests {
     use super::*;
     use crate::model::{Policy, Step};
+    use crate::warden::PolicySet;
 
     /// The counts of a workflow etl that names the step load.
     fn counts() -> StepCounts {
         let bare = || Policy::bare(Duration::ZERO, Duration::ZERO);
         let etl = Policy { steps: vec![Step::named(StepName::new("load").unwrap())], ..bare() };
-        let configured = [(WorkflowName::new("etl").unwrap(), etl)].into();
-        StepCounts::new(Arc::new(Workflows::new(configured, bare(), true, 10)))
+        let configured = [(WorkflowName::new("etl").unwrap(), Arc::new(etl))].into();
+        StepCounts::new(Arc::new(Workflows::new(PolicySet::of(configured, Arc::new(bare())))))
     }
 
     fn feed(counts: &StepCounts, workflow: &str, step: &str, kind: StepEventKind) {

@@ -14,6 +14,7 @@ use super::deadlines::Deadlines;
 use super::expectations::{Expectations, ExpectedWork};
 use super::handoff::Handoff;
 use super::heartbeat::{Heartbeat, HeartbeatCounts};
+use super::in_force::InForce;
 use super::replays::{KnownReplays, ReplayParts};
 use super::retention::Swept;
 use super::runs::KnownRuns;
@@ -21,7 +22,7 @@ use super::silences::KnownSilences;
 use super::steps::StepCounts;
 use super::{
     Health, Intake, Parts, Queries, Recovery, Redrives, Replays, Retention, Runs, Silences, Warden,
-    WardenSettings,
+    WardenSettings, Workflows,
 };
 use crate::notifier::NotifierService;
 use crate::store::{Command, Observer, Store, StoreError};
@@ -51,12 +52,12 @@ impl Warden {
     /// Recovers the derived state from the store and starts the loops. When this returns, every item is
     /// counted and every timer set. Fails when the store cannot be read.
     pub async fn start(parts: Parts) -> Result<(Arc<Self>, Loops), StoreError> {
-        let Parts { store, workflows, receivers, outbound, clock, random, settings } = parts;
+        let Parts { store, policies, receivers, outbound, clock, random, settings } = parts;
         // First, because everything below reads the clock.
         let clock::Resumed { anchor, watched_to } = clock::resume(&*store, &*clock).await?;
 
         // Derived state.
-        let workflows = Arc::new(workflows);
+        let workflows = Arc::new(Workflows::new(policies));
         let expected = Arc::new(ExpectedWork::new(clock.clone(), &workflows));
         let census = Arc::new(Census::new(clock.clone(), workflows.clone()));
         let step_counts = Arc::new(StepCounts::new(workflows.clone()));
@@ -65,13 +66,8 @@ impl Warden {
         let live = Arc::new(LiveIncidents::new(workflows.clone(), clock.clone()));
         let (known_replays, arrivals) = KnownReplays::new(clock.clone());
         let known_replays = Arc::new(known_replays);
-        let (notifying, notifier) = NotifierService::new(
-            store.clone(),
-            outbound.clone(),
-            receivers.clone(),
-            clock.clone(),
-            random.clone(),
-        );
+        let (notifying, notifier) =
+            NotifierService::new(store.clone(), outbound.clone(), receivers, clock.clone(), random.clone());
         // Each observer comes before those that depend on it.
         let observers: Vec<Arc<dyn Observer>> = vec![
             workflows.clone(),
@@ -94,14 +90,14 @@ impl Warden {
         notifier.recovered(clock.now());
 
         // Services.
-        let WardenSettings { payload_max, external_url, waiting_claims_max, incident_history, .. } = settings;
+        let WardenSettings { payload_max, external_url, waiting_claims_max, .. } = settings;
         let WardenSettings { heartbeat, replay, redrives: targets, .. } = settings;
         let context = Context { store, workflows, census, clock, random };
         let (clock_counts, heartbeats) = (Arc::<ClockCounts>::default(), Arc::<HeartbeatCounts>::default());
         let (stop, replay_loops) = (CancellationToken::new(), TaskTracker::new());
-        let queries = Arc::new(Queries::new(&context, step_counts));
+        let queries = Arc::new(Queries::new(&context, step_counts.clone()));
         let handoff = Arc::new(Handoff::new(&context, outbound.clone()));
-        let redrives = Redrives::new(&context, handoff.clone(), replay.transport.clone());
+        let redrives = Redrives::new(&context, handoff.clone(), replay.transport.clone(), targets);
         let replays = ReplayParts {
             handoff,
             queries: queries.clone(),
@@ -112,7 +108,7 @@ impl Warden {
             stop: stop.clone(),
         };
         let replays = Arc::new(Replays::new(&context, replays));
-        let silences = Arc::new(Silences::new(&context, known_silences.clone(), incident_history));
+        let silences = Arc::new(Silences::new(&context, known_silences.clone()));
         let (alerting, asked) = Alerting::new(
             &context,
             AlertingParts {
@@ -120,13 +116,12 @@ impl Warden {
                 silences: known_silences.clone(),
                 live: live.clone(),
                 notifier: notifier.clone(),
-                receivers,
                 external_url,
             },
         );
         let runs = Arc::new(Runs::new(&context, known_runs, waiting_claims_max));
         let swept = Swept { silences: silences.clone(), replays: replays.clone(), runs: runs.clone() };
-        let retention = Retention::new(&context, live, notifier, swept, incident_history);
+        let retention = Retention::new(&context, live, notifier.clone(), swept);
         let health = Health::new(&context, known_silences.clone(), clock_counts.clone(), heartbeats.clone());
         let warden = Arc::new(Self {
             intake: Arc::new(Intake::new(&context, payload_max)),
@@ -141,6 +136,7 @@ impl Warden {
             retention: Arc::new(retention),
             health: Arc::new(health),
             workflows: context.workflows.clone(),
+            in_force: InForce::new(&context, expected.clone(), step_counts, notifier),
             clock: context.clock.clone(),
             random: context.random.clone(),
         });
@@ -173,10 +169,7 @@ impl Warden {
             let token = stop.clone();
             running.spawn(async move { heartbeat.run(token).await });
         }
-        for (workflow, target) in targets {
-            let (redrives, token) = (warden.redrives.clone(), stop.clone());
-            running.spawn(async move { redrives.run(workflow, target, token).await });
-        }
+        running.spawn(Redrives::run(warden.redrives.clone(), stop.clone()));
         running.spawn(Replays::run(warden.replays.clone(), arrivals, stop.clone()));
         Ok((warden, Loops { running, replays: replay_loops, stop }))
     }

@@ -3,20 +3,35 @@
 //! The store feeds which workflows were created on first use: one exists from the commit of its first item
 //! until the commit that removes it because it is unused. So the store also enforces the most workflows.
 //! Configured workflows always exist.
+//!
+//! The policies in force are replaced as a whole ([`Workflows::replace`]): whoever takes one policy gets all
+//! of it from one configuration. Only the census replaces them, under its lock, so that what it derives from
+//! a policy never is of another configuration.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use super::WardenError;
 use crate::model::{Policies, Policy, Redrive, Timestamp, Workflow, WorkflowName, Zone, misspelling_of};
 use crate::store::{Change, Document, DocumentId, Observer};
 
+/// What one configuration says of workflows.
+#[derive(Clone, Debug)]
+pub struct PolicySet {
+    pub configured: BTreeMap<WorkflowName, Arc<Policy>>,
+    /// Of all other workflows.
+    pub default: Arc<Policy>,
+    pub create_on_first_use: bool,
+    /// The most workflows, configured ones included.
+    pub limit: usize,
+    /// How long resolved incidents and their deliveries are kept.
+    pub incident_history: Duration,
+}
+
 pub struct Workflows {
-    configured: BTreeMap<WorkflowName, Arc<Policy>>,
-    default: Arc<Policy>,
-    create_on_first_use: bool,
-    limit: usize,
+    in_force: RwLock<Arc<PolicySet>>,
     made: RwLock<BTreeMap<WorkflowName, Made>>,
 }
 
@@ -37,7 +52,7 @@ pub struct WorkflowEntry {
 
 impl Policies for Workflows {
     fn policy_of(&self, workflow: &WorkflowName) -> Arc<Policy> {
-        self.policy(workflow).clone()
+        self.policy(workflow)
     }
 }
 
@@ -45,26 +60,17 @@ impl fmt::Debug for Workflows {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
             .debug_struct("Workflows")
-            .field("configured", &self.configured.len())
+            .field("configured", &self.in_force().configured.len())
             .finish_non_exhaustive()
     }
 }
 
-impl Workflows {
-    /// `limit` is the most workflows, configured ones included.
-    pub fn new(
-        configured: BTreeMap<WorkflowName, Policy>,
-        default: Policy,
-        create_on_first_use: bool,
-        limit: usize,
-    ) -> Self {
-        Self {
-            configured: configured.into_iter().map(|(name, policy)| (name, Arc::new(policy))).collect(),
-            default: Arc::new(default),
-            create_on_first_use,
-            limit,
-            made: RwLock::default(),
-        }
+impl PolicySet {
+    /// These policies, without limits.
+    #[cfg(test)]
+    pub fn of(configured: BTreeMap<WorkflowName, Arc<Policy>>, default: Arc<Policy>) -> Self {
+        let (limit, incident_history) = (usize::MAX, Duration::MAX);
+        Self { configured, default, create_on_first_use: true, limit, incident_history }
     }
 
     /// The workflow's policy, or the default one.
@@ -72,9 +78,47 @@ impl Workflows {
         self.configured.get(name).unwrap_or(&self.default)
     }
 
+    /// The configured workflow that this name resembles.
+    fn meant_by(&self, name: &str) -> Option<WorkflowName> {
+        let meant = misspelling_of(name, self.configured.keys().map(|name| &**name));
+        meant.and_then(|meant| WorkflowName::new(meant).ok())
+    }
+}
+
+impl Workflows {
+    pub fn new(policies: PolicySet) -> Self {
+        Self { in_force: RwLock::new(Arc::new(policies)), made: RwLock::default() }
+    }
+
+    /// The policies in force.
+    pub fn in_force(&self) -> Arc<PolicySet> {
+        self.in_force.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Replaces the policies in force. Returns the former ones.
+    pub(super) fn replace(&self, policies: Arc<PolicySet>) -> Arc<PolicySet> {
+        let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
+        let former = std::mem::replace(&mut *in_force, policies.clone());
+        drop(in_force);
+        for (name, made) in self.write().iter_mut() {
+            made.misspells = policies.meant_by(name);
+        }
+        former
+    }
+
+    /// The workflow's policy, or the default one.
+    pub fn policy(&self, name: &str) -> Arc<Policy> {
+        self.in_force.read().unwrap_or_else(PoisonError::into_inner).policy(name).clone()
+    }
+
     /// The time zone of the workflow's schedule, if one is configured.
     pub fn zone(&self, name: &str) -> Option<Zone> {
-        self.policy(name).expect.as_ref()?.zone()
+        self.policy(name).zone()
+    }
+
+    /// How long resolved incidents and their deliveries are kept.
+    pub fn incident_history(&self) -> Duration {
+        self.in_force().incident_history
     }
 
     /// The workflows whose runs require those of this one.
@@ -82,27 +126,30 @@ impl Workflows {
         let requires = |policy: &Policy| {
             policy.runs.requires.iter().any(|requirement| requirement.workflow == *workflow)
         };
-        let requiring = self.configured.iter().filter(|(_, policy)| requires(policy));
+        let policies = self.in_force();
+        let requiring = policies.configured.iter().filter(|(_, policy)| requires(policy));
         requiring.map(|(name, _)| name.clone()).collect()
     }
 
     /// Workflows with redrives.
-    pub fn redriving(&self) -> impl Iterator<Item = (WorkflowName, Redrive)> {
+    pub fn redriving(&self) -> Vec<(WorkflowName, Redrive)> {
         let redrives =
             |(name, policy): (&WorkflowName, &Arc<Policy>)| Some((name.clone(), policy.redrive.clone()?));
-        self.configured.iter().filter_map(redrives)
+        self.in_force().configured.iter().filter_map(redrives).collect()
     }
 
     /// The most workflows created on first use that may exist for this item to be stored; `None` if the
     /// workflow is configured. The store enforces it. An error if the workflow does not exist and must not be
     /// created.
     pub fn room_for(&self, name: &WorkflowName) -> Result<Option<usize>, WardenError> {
-        if self.configured.contains_key(name) {
+        let policies = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
+        if policies.configured.contains_key(name) {
             return Ok(None);
         }
-        if self.create_on_first_use {
-            return Ok(Some(self.limit.saturating_sub(self.configured.len())));
+        if policies.create_on_first_use {
+            return Ok(Some(policies.limit.saturating_sub(policies.configured.len())));
         }
+        drop(policies);
         // Created while `create_on_first_use` was on. If it is removed in the meantime, it is not created
         // again.
         if self.is_made(name) { Ok(Some(0)) } else { Err(WardenError::WorkflowNotFound(name.clone())) }
@@ -110,8 +157,9 @@ impl Workflows {
 
     /// The error if the store reached the limit of [`Workflows::room_for`].
     pub fn no_room_for(&self, name: WorkflowName) -> WardenError {
-        if self.create_on_first_use {
-            WardenError::TooManyWorkflows { name, limit: self.limit }
+        let policies = self.in_force();
+        if policies.create_on_first_use {
+            WardenError::TooManyWorkflows { name, limit: policies.limit }
         } else {
             WardenError::WorkflowNotFound(name)
         }
@@ -121,14 +169,16 @@ impl Workflows {
     pub fn are_split_by(&self, glob: &str, label: &str) -> bool {
         let glob = wildmatch::WildMatch::new(glob);
         let split = |policy: &Policy| policy.alerting.group_by.iter().any(|name| &**name == label);
-        let configured = self.configured.iter().filter(|(name, _)| glob.matches(name));
-        configured.map(|(_, policy)| policy).chain([&self.default]).any(|policy| split(policy))
+        let policies = self.in_force();
+        let configured = policies.configured.iter().filter(|(name, _)| glob.matches(name));
+        configured.map(|(_, policy)| policy).chain([&policies.default]).any(|policy| split(policy))
     }
 
     fn put(&self, workflow: &Workflow) {
-        let meant = misspelling_of(&workflow.name, self.configured.keys().map(|name| &**name));
-        let misspells = meant.and_then(|meant| WorkflowName::new(meant).ok());
-        self.write().insert(workflow.name.clone(), Made { at: workflow.created_at, misspells });
+        let mut made = self.write();
+        // Read under the lock: policies that replace these come to this workflow afterwards.
+        let misspells = self.in_force().meant_by(&workflow.name);
+        made.insert(workflow.name.clone(), Made { at: workflow.created_at, misspells });
     }
 
     /// Those that were created on first use.
@@ -141,7 +191,7 @@ impl Workflows {
     }
 
     pub fn is_configured(&self, name: &str) -> bool {
-        self.configured.contains_key(name)
+        self.in_force().configured.contains_key(name)
     }
 
     /// Workflows created on first use whose names resemble a configured one, with that.
@@ -157,23 +207,24 @@ impl Workflows {
 
     /// In no order. Workflows that were created on first use and are configured by now occur twice.
     pub fn names(&self) -> Vec<WorkflowName> {
-        self.read().keys().chain(self.configured.keys()).cloned().collect()
+        self.read().keys().chain(self.in_force().configured.keys()).cloned().collect()
     }
 
     /// By name.
     pub fn list(&self) -> Vec<WorkflowEntry> {
+        let policies = self.in_force();
         let mut entries: BTreeMap<_, _> =
             self.read().iter().map(|(name, made)| (name.clone(), Some(made.at))).collect();
-        entries.extend(self.configured.keys().map(|name| (name.clone(), None)));
+        entries.extend(policies.configured.keys().map(|name| (name.clone(), None)));
         let entry = |(name, created_at): (WorkflowName, _)| {
-            let policy = self.policy(&name).clone();
+            let policy = policies.policy(&name).clone();
             WorkflowEntry { name, policy, created_at }
         };
         entries.into_iter().map(entry).collect()
     }
 
     pub fn contains(&self, name: &str) -> bool {
-        self.configured.contains_key(name) || self.read().contains_key(name)
+        self.is_configured(name) || self.read().contains_key(name)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<WorkflowName, Made>> {

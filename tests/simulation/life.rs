@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 use warden::app::Surroundings;
+use warden::config::{Config, Sources};
 use warden::model::{Clock, SeededRandom};
 use warden::warden::{Loops, Warden};
 
@@ -55,6 +56,7 @@ impl Life {
             random: Arc::new(SeededRandom::new(world.seed ^ (number << 32))),
             outbound: network.clone(),
             store: store.clone(),
+            configuration: Arc::new(|| Config::load(Sources::default())),
         };
         let parts = surroundings.parts(&config, ADDRESS.into());
         let (warden, loops) =

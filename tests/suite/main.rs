@@ -14,6 +14,7 @@ mod coming_from;
 mod lifecycle;
 mod readme;
 mod recovery;
+mod reload;
 mod replay;
 mod runs;
 mod startup;

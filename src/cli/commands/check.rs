@@ -64,12 +64,13 @@ fn summary(config: &Config, now: Timestamp) -> String {
         Some(directory) => format!("{engine} in {}", directory.display()),
         None => format!("{engine}: all data is lost at exit"),
     };
-    let others = if config.create_on_first_use { "others are created on first use" } else { "no others" };
+    let others =
+        if config.policies.create_on_first_use { "others are created on first use" } else { "no others" };
     let open = if config.tokens.is_empty() { ": every local user may do everything" } else { "" };
     let mut rows = vec![
         ("listen", config.server.listen.to_string()),
         ("storage", storage),
-        ("workflows", format!("{}; {others}", counted(config.workflows.keys()))),
+        ("workflows", format!("{}; {others}", counted(config.policies.configured.keys()))),
         ("receivers", counted(config.receivers.iter().map(|receiver| &receiver.name))),
         ("tokens", format!("{}{open}", counted(config.tokens.iter().map(|token| &token.name)))),
     ];
@@ -79,7 +80,7 @@ fn summary(config: &Config, now: Timestamp) -> String {
 
 /// The next expected item of each workflow with a schedule.
 fn expected(config: &Config, now: Timestamp) -> impl Iterator<Item = String> {
-    config.workflows.iter().filter_map(move |(name, policy)| {
+    config.policies.configured.iter().filter_map(move |(name, policy)| {
         let expect = policy.expect.as_ref()?;
         Some(match &expect.schedule {
             Schedule::Cron(cron) => match cron.next_after(now) {

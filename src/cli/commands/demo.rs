@@ -1,6 +1,7 @@
 //! `warden demo`: the idea in under a minute, with the real daemon.
 
 use std::os::unix::fs::DirBuilderExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -34,7 +35,9 @@ impl Demo {
         let directory = Scratch::new()?;
         let (hook, mut notifications) = receive().await?;
         let config = config(&directory, &hook)?;
-        let surroundings = Surroundings::real(&config, OnDamage::Refuse)?;
+        let unchanged = config.clone();
+        let read = Arc::new(move || Ok(unchanged.clone()));
+        let surroundings = Surroundings::real(&config, OnDamage::Refuse, read)?;
         let daemon = Daemon::start(&config, surroundings).await?;
         let mut stage = Stage { console, base: format!("http://{}", daemon.address()), http: client()? };
         let played = stage.play(&mut notifications).await;

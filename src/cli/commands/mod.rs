@@ -29,6 +29,7 @@ mod payload;
 mod preview;
 mod progress;
 mod recover;
+mod reload;
 mod replay;
 mod retry;
 mod runs;
@@ -58,6 +59,7 @@ pub enum Command {
     Serve(serve::Serve),
     Demo(demo::Demo),
     Check(check::Check),
+    Reload(reload::Reload),
     Data(data::Data),
     Token(token::Token),
     Create(create::Create),
@@ -101,6 +103,7 @@ impl Command {
             Self::Serve(serve) => serve.run(),
             Self::Demo(demo) => block_on(demo.run(console)),
             Self::Check(check) => block_on(check.run(console)),
+            Self::Reload(reload) => block_on(reload.run(console)),
             Self::Data(data) => block_on(data.run(console)),
             Self::Token(token) => token.run(console),
             Self::Create(create) => block_on(create.run(console)),

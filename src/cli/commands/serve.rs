@@ -3,6 +3,7 @@
 mod logging;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use rustix::fs::Mode;
@@ -11,10 +12,12 @@ use toml::Value;
 use super::args::read_config;
 use super::error::CliError;
 use crate::app;
-use crate::config::{Config, Environment, Sources};
+use crate::config::{Config, ConfigError, ConfigFile, Environment, Sources};
 use crate::store::OnDamage;
 
 /// Run the daemon until SIGTERM or SIGINT
+///
+/// SIGHUP reads the configuration anew, like `warden reload`.
 ///
 /// Flags override environment variables (such as WARDEN_SERVER__LISTEN), which override the configuration
 /// file, which overrides the defaults. By default the daemon listens on loopback only and stores its data in
@@ -57,24 +60,33 @@ impl Serve {
             .enable_all()
             .build()
             .map_err(|error| CliError::Start(error.to_string()))?;
-        let result = runtime.block_on(app::run(config, on_damage));
+        let read = Arc::new(move || {
+            let file = self.config.as_deref().map(ConfigFile::read).transpose()?;
+            self.settings(file, Environment::of_this_process())
+        });
+        let result = runtime.block_on(app::run(config, on_damage, read));
         // After a failure a thread may be blocked for ever.
         runtime.shutdown_background();
         Ok(result?)
     }
 
-    fn load(self, environment: Environment) -> Result<Config, CliError> {
+    fn load(&self, environment: Environment) -> Result<Config, CliError> {
         let file = self.config.as_deref().map(read_config).transpose()?;
+        Ok(self.settings(file, environment)?)
+    }
+
+    fn settings(&self, file: Option<ConfigFile>, environment: Environment) -> Result<Config, ConfigError> {
         let flags = [
-            ("server.listen", self.listen),
-            ("storage.path", self.data),
-            ("log.level", self.log_level),
-            ("log.format", self.log_format),
+            ("server.listen", &self.listen),
+            ("storage.path", &self.data),
+            ("log.level", &self.log_level),
+            ("log.format", &self.log_format),
         ];
-        let given =
-            |(setting, value): (&str, Option<String>)| Some((setting.to_owned(), Value::String(value?)));
+        let given = |(setting, value): (&str, &Option<String>)| {
+            Some((setting.to_owned(), Value::String(value.clone()?)))
+        };
         let flags = flags.into_iter().filter_map(given).collect();
-        Ok(Config::load(Sources { file, environment, flags })?)
+        Config::load(Sources { file, environment, flags })
     }
 }
 

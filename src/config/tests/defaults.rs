@@ -37,9 +37,9 @@ fn the_compiled_in_file_is_a_whole_configuration() {
     let config = load(Sources::default());
     assert_eq!(config.server.listen.to_string(), "127.0.0.1:8470");
     assert_eq!(config.limits.payload_max, 1 << 20);
-    assert_eq!(config.default_workflow.deadline, Duration::from_secs(3_600));
-    assert_eq!(config.default_workflow.alerting.group_wait, Duration::from_secs(10));
-    assert!(config.receivers.is_empty() && config.workflows.is_empty() && config.tokens.is_empty());
+    assert_eq!(config.policies.default.deadline, Duration::from_secs(3_600));
+    assert_eq!(config.policies.default.alerting.group_wait, Duration::from_secs(10));
+    assert!(config.receivers.is_empty() && config.policies.configured.is_empty() && config.tokens.is_empty());
 }
 
 /// The settings of a table that are set. Lists all of them, so that a new one is a compile error.
@@ -96,7 +96,7 @@ fn every_commented_example_is_right_and_shows_every_setting() {
         config.receivers.iter().map(|receiver| receiver.format.word().as_str()).collect();
     assert_eq!(formats, ["alertmanager", "slack", "cloudevents", "standard", "pagerduty", "template"]);
     assert_eq!(config.receivers[3].signing_keys.len(), 1);
-    assert_eq!(config.workflows["uploads"].steps.len(), 2);
+    assert_eq!(config.policies.configured["uploads"].steps.len(), 2);
     assert_eq!(config.tokens[0].workflows, ["uploads*"]);
 
     let (tables, ..) = Tables::read(sources().merge().unwrap().written, Vec::new()).unwrap();

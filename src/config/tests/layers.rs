@@ -5,7 +5,7 @@ use std::time::Duration;
 use toml::Value;
 
 use super::*;
-use crate::model::{Step, StepName};
+use crate::model::{Policy, Step, StepName};
 
 #[test]
 fn a_later_layer_wins() {
@@ -58,11 +58,11 @@ fn a_variable_holds_text_or_what_toml_writes() {
     assert_eq!(config.limits.queue_max, 1_000);
     assert_eq!(config.storage.path.to_str(), Some("2026"));
     assert_eq!(config.server.external_url.as_deref(), Some("https://warden.example.com"));
-    assert!(!config.create_on_first_use);
-    assert!((config.default_workflow.alerting.grow_factor - 3.0).abs() < f64::EPSILON);
-    assert_eq!(config.default_workflow.alerting.receivers, ["oncall".into()]);
+    assert!(!config.policies.create_on_first_use);
+    assert!((config.policies.default.alerting.grow_factor - 3.0).abs() < f64::EPSILON);
+    assert_eq!(config.policies.default.alerting.receivers, ["oncall".into()]);
     assert_eq!(config.receivers[0].signing_keys.len(), 1);
-    assert_eq!(config.workflows["uploads"].steps[1].deadline, Some(Duration::from_secs(300)));
+    assert_eq!(config.policies.configured["uploads"].steps[1].deadline, Some(Duration::from_secs(300)));
 }
 
 #[test]
@@ -70,8 +70,8 @@ fn a_variable_finds_a_workflow_whatever_the_case_of_its_name() {
     let mut sources = file("[workflows.EU-Uploads]\ndeadline = \"1m\"");
     sources.environment = [("WARDEN_WORKFLOWS__EU-UPLOADS__DEADLINE", "2m")].into_iter().collect();
     let config = load(sources);
-    assert_eq!(config.workflows.len(), 1);
-    assert_eq!(config.workflows["EU-Uploads"].deadline, Duration::from_secs(120));
+    assert_eq!(config.policies.configured.len(), 1);
+    assert_eq!(config.policies.configured["EU-Uploads"].deadline, Duration::from_secs(120));
 }
 
 #[test]
@@ -93,17 +93,17 @@ fn a_workflow_takes_over_what_it_does_not_say() {
          [workflow_defaults]\ndeadline = \"2h\"\n\
          [workflows.uploads]\ndeadline = \"15m\"\ngroup_wait = \"0s\"\nsteps = [\"copy\", \"backup\"]",
     ));
-    let uploads = &config.workflows["uploads"];
+    let uploads = &config.policies.configured["uploads"];
     assert_eq!(uploads.deadline, Duration::from_secs(900));
     assert_eq!(uploads.alerting.group_wait, Duration::ZERO);
     assert_eq!(uploads.alerting.severity, crate::model::Severity::Warning);
     assert_eq!(uploads.steps[0], Step::named(StepName::new("copy").unwrap()));
-    let mut expected = config.default_workflow.clone();
+    let mut expected = Policy::clone(&config.policies.default);
     (expected.deadline, expected.limits_steps) = (uploads.deadline, true);
     expected.alerting.group_wait = uploads.alerting.group_wait;
     expected.steps = uploads.steps.clone();
-    assert_eq!(*uploads, expected);
-    assert_eq!(config.default_workflow.deadline, Duration::from_secs(7_200));
+    assert_eq!(**uploads, expected);
+    assert_eq!(config.policies.default.deadline, Duration::from_secs(7_200));
 }
 
 #[test]

@@ -382,7 +382,7 @@ fn a_receiver_is_left_out_where_incidents_are_milder_than_it_wants_to_hear_of() 
          \"info\"",
     ));
     let told = |name: &str| {
-        let policy = &config.workflows[name].alerting;
+        let policy = &config.policies.configured[name].alerting;
         let levels: Vec<_> =
             policy.escalate.iter().map(|level| (level.after.as_secs(), level.receivers.join("+"))).collect();
         (policy.receivers.join("+"), levels, policy.fallback.join("+"))
@@ -394,7 +394,7 @@ fn a_receiver_is_left_out_where_incidents_are_milder_than_it_wants_to_hear_of() 
     assert_eq!(told("critical"), all);
     assert_eq!(told("error"), ("all+desk".to_owned(), levels(&[(120, "desk")]), "all".to_owned()));
     assert_eq!(told("info"), ("all".to_owned(), Vec::new(), "all".to_owned()));
-    assert_eq!(config.default_workflow.alerting, config.workflows["critical"].alerting);
+    assert_eq!(config.policies.default.alerting, config.policies.configured["critical"].alerting);
 }
 
 #[test]

@@ -58,6 +58,9 @@ pub fn detail(problem: Problem) -> Cow<'static, str> {
             "no run of the workflow nightly has the id nightly-1; ended runs are kept for runs_retention"
                 .into()
         }
+        Problem::ConfigurationInvalid => "the former configuration stays in force:\n\
+            /etc/warden/warden.toml:7:1: workflows.uploads.deadline: must be more than zero"
+            .into(),
         Problem::LeaseNotFound => WardenError::LeaseNotFound.to_string().into(),
         Problem::StepOrder => {
             "the item is at the step copy, not at backup; only the step that it is at can be reported".into()

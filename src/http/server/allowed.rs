@@ -57,7 +57,7 @@ impl Services {
     /// An item with the facts shown beside it.
     pub fn facts(&self, item: Item) -> ItemFacts {
         let incident = self.alerting.incident_of(&item);
-        let step_index = item.step_index(self.workflows.policy(&item.workflow));
+        let step_index = item.step_index(&self.workflows.policy(&item.workflow));
         ItemFacts { moment: self.moment(), incident, step_index, item }
     }
 

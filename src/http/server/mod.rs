@@ -16,6 +16,7 @@ mod hosts;
 mod listener;
 mod place;
 mod reserve;
+mod rules;
 mod serve;
 mod watch;
 
@@ -26,7 +27,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderMap, HeaderName, Uri};
-use tokio::sync::Semaphore;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 use tower::layer::layer_fn;
 use tower::service_fn;
 use warden_api::word::Scope;
@@ -37,13 +39,13 @@ pub use self::allowed::{
 };
 use self::answers::Answers;
 use self::body::BodyLimits;
-use self::browser::Browsers;
-use self::hosts::Hosts;
 pub use self::listener::{Listener, ListenerError};
 pub use self::place::Place;
+pub use self::rules::Rules;
 pub use self::serve::Call;
-use super::access::{Access, Tokens};
+use super::access::Access;
 use super::metrics::HttpMetrics;
+use super::reload::ReloadRequest;
 use super::route::Operations;
 use super::{elsewhere, openapi, routes};
 use crate::config::Config;
@@ -56,19 +58,13 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The state shared by all requests.
 pub struct Server {
     warden: Arc<Warden>,
-    tokens: Tokens,
-    hosts: Hosts,
-    browsers: Browsers,
+    rules: RwLock<Arc<Rules>>,
+    address: SocketAddr,
     operations: Operations,
-    in_flight: Arc<Semaphore>,
+    reloads: mpsc::Sender<ReloadRequest>,
     draining: AtomicBool,
-    warnings: RwLock<Vec<Warning>>,
     pub(super) bodies: BodyLimits,
     pub(super) answers: Answers,
-    /// The largest batch, in bytes.
-    pub(super) batch_max: u64,
-    /// The most lines of a batch.
-    pub(super) batch_items_max: usize,
     pub(super) stall_timeout: Duration,
     pub(super) metrics: HttpMetrics,
     /// The description of the API.
@@ -76,25 +72,26 @@ pub struct Server {
 }
 
 impl Server {
-    /// The server at this address, with the configured limits.
-    pub fn new(warden: Arc<Warden>, config: &Config, address: SocketAddr) -> Arc<Self> {
+    /// The server at this address, with the configured limits. Requests for a reload go to `reloads`.
+    pub fn new(
+        warden: Arc<Warden>,
+        config: &Config,
+        address: SocketAddr,
+        reloads: mpsc::Sender<ReloadRequest>,
+    ) -> Arc<Self> {
         let limits = &config.limits;
         let routes = routes::all();
         Arc::new(Self {
+            metrics: HttpMetrics::new(warden.clock.wall()),
             warden,
-            tokens: Tokens::new(&config.tokens),
-            hosts: Hosts::new(config, address),
-            browsers: Browsers::new(config),
+            rules: RwLock::new(Arc::new(Rules::new(config, address))),
+            address,
             operations: Operations::of(&routes),
-            in_flight: Arc::new(Semaphore::new(limits.requests_max)),
+            reloads,
             draining: AtomicBool::new(false),
-            warnings: RwLock::new(config.warnings.clone()),
             bodies: BodyLimits::new(limits.buffered_max, limits.body_timeout),
             answers: Answers::new(limits.answers_max, limits.write_timeout),
-            batch_max: limits.batch_max,
-            batch_items_max: limits.batch_items_max,
             stall_timeout: config.storage.stall_timeout,
-            metrics: HttpMetrics::default(),
             openapi: openapi::describe(routes).to_pretty_json().unwrap_or_default(),
         })
     }
@@ -110,19 +107,40 @@ impl Server {
         self.draining.load(Ordering::Relaxed)
     }
 
-    /// Adds warnings to those of the configuration.
-    pub fn warn(&self, warnings: Vec<Warning>) {
-        self.warnings.write().unwrap_or_else(PoisonError::into_inner).extend(warnings);
+    /// Goes by another configuration from the next request on.
+    pub fn adopt(&self, config: &Config) {
+        let rules = Arc::new(Rules::new(config, self.address));
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
-    /// The warnings of the configuration and of the start.
-    pub(super) fn warnings(&self) -> Vec<Warning> {
-        self.warnings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What requests are judged by. A request goes by one configuration throughout its checks.
+    pub(super) fn rules(&self) -> Arc<Rules> {
+        self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Adds warnings to those of the configuration.
+    pub fn warn(&self, warnings: Vec<Warning>) {
+        self.rules().warn(warnings);
+    }
+
+    /// The outcome of a reload, for the metrics.
+    pub fn reloaded(&self, succeeded: bool) {
+        self.metrics.reloaded(succeeded, self.warden.clock.wall());
+    }
+
+    /// Queues a request for a reload.
+    pub(super) fn ask_for_reload(&self, request: ReloadRequest) -> Result<(), Problem> {
+        self.reloads.try_send(request).map_err(|error| match error {
+            TrySendError::Full(_) => {
+                Problem::overloaded("other reloads are waiting; try again later").retry_after(1)
+            }
+            TrySendError::Closed(_) => Problem::unavailable("the warden is shutting down"),
+        })
     }
 
     /// Whether these headers have a token that may read everything, on a path that needs none.
     pub(super) fn sees_all(&self, headers: &HeaderMap) -> bool {
-        let access = self.tokens.authenticate(headers);
+        let access = self.rules().tokens.authenticate(headers);
         let reads_all = |access: Access| {
             access.require(Scope::Read).and_then(|()| access.require_all_workflows()).is_ok()
         };

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::exchange::Exchange;
 use super::listener::BeyondLimit;
 use super::place::Place;
-use super::{REQUEST_ID, Server, browser, framing};
+use super::{REQUEST_ID, Rules, Server, browser, framing};
 use crate::http::access::Access;
 use crate::http::problem::Problem;
 use crate::http::request;
@@ -64,10 +64,11 @@ pub fn serve(
     let asked = Asked::of(&server, &request);
     let route = asked.route;
     let exchange = request.extensions().get::<Arc<Exchange>>().cloned();
-    let cors = server.browsers.cors(&request, &server.hosts);
+    let rules = server.rules();
+    let cors = rules.browsers.cors(&request, &rules.hosts);
     let mut answer = service_fn(|request| {
         let answering =
-            admit(&server, &asked, request).map(|(request, place)| (handlers.call(request), place));
+            admit(&rules, &asked, request).map(|(request, place)| (handlers.call(request), place));
         let (server, exchange) = (server.clone(), exchange.clone());
         async move {
             let response = match answering {
@@ -140,7 +141,7 @@ fn written_out(response: Response, request_id: Uuid, version: Version) -> Respon
 
 /// Rejects what no handler should see, attaches the access of the token, and takes a permit of the requests
 /// in flight. Health checks take none, so that a daemon under load is not restarted as dead.
-fn admit(server: &Server, asked: &Asked, mut request: Request) -> Result<(Request, Place), Problem> {
+fn admit(rules: &Rules, asked: &Asked, mut request: Request) -> Result<(Request, Place), Problem> {
     framing::check(&request).map_err(Problem::hang_up)?;
     let is_beyond_limit = request.extensions().get::<BeyondLimit>().is_some();
     if is_beyond_limit && asked.exposure != Some(Exposure::Health) {
@@ -148,13 +149,13 @@ fn admit(server: &Server, asked: &Asked, mut request: Request) -> Result<(Reques
         return Err(Problem::overloaded(detail).retry_after(1).hang_up());
     }
     request::check_escapes(request.uri().path())?;
-    server.hosts.check(&request)?;
-    server.browsers.check(&request)?;
+    rules.hosts.check(&request)?;
+    rules.browsers.check(&request)?;
     if matches!(asked.exposure, Some(Exposure::Health | Exposure::Open)) {
         return Ok((request, Place::default()));
     }
-    let access = server.tokens.authenticate(request.headers())?;
-    let Ok(permit) = server.in_flight.clone().try_acquire_owned() else {
+    let access = rules.tokens.authenticate(request.headers())?;
+    let Ok(permit) = rules.in_flight.clone().try_acquire_owned() else {
         let detail = "limits.requests_max requests are in flight; try again later";
         return Err(Problem::overloaded(detail).retry_after(1));
     };

@@ -16,13 +16,13 @@ mod receivers;
 mod refreshes;
 mod wakes;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 pub use self::actions::IncidentAction;
@@ -44,7 +44,7 @@ use crate::model::{
     Clock, Delivery, DeliveryId, DeliveryStatus, Event, Incident, IncidentId, IncidentKey, IncidentStatus,
     Item, Moment, Random, Timestamp, WaitingFor,
 };
-use crate::notifier::{Notifier, Receiver};
+use crate::notifier::Notifier;
 use crate::store::{Command, DELIVERIES_MAX, Store, StoreError};
 
 /// The pause before a rejected commit is retried.
@@ -71,9 +71,9 @@ pub struct Alerting {
     workflows: Arc<Workflows>,
     live: Arc<LiveIncidents>,
     notifier: Notifier,
-    /// By name.
-    receivers: HashMap<Arc<str>, Receiver>,
     actions: Actions,
+    /// Notified when other policies are in force.
+    other_policies: Notify,
     pulse: Arc<Pulse>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
@@ -87,7 +87,6 @@ pub(super) struct AlertingParts {
     pub silences: Arc<KnownSilences>,
     pub live: Arc<LiveIncidents>,
     pub notifier: Notifier,
-    pub receivers: Vec<Receiver>,
     /// The prefix of links in notifications, without a slash at the end.
     pub external_url: String,
 }
@@ -96,8 +95,7 @@ impl Alerting {
     /// The second part is for [`Alerting::run`].
     pub(super) fn new(context: &Context, parts: AlertingParts) -> (Self, mpsc::Receiver<ActionRequest>) {
         let Context { store, workflows, census, clock, random } = context.clone();
-        let AlertingParts { expected, silences, live, notifier, receivers, external_url } = parts;
-        let receivers = receivers.into_iter().map(|receiver| (receiver.name.clone(), receiver)).collect();
+        let AlertingParts { expected, silences, live, notifier, external_url } = parts;
         let (actions, asked) = actions::channel();
         let alerting = Self {
             store,
@@ -107,14 +105,19 @@ impl Alerting {
             workflows,
             live,
             notifier,
-            receivers,
             actions,
+            other_policies: Notify::new(),
             pulse: Arc::default(),
             clock,
             random,
             external_url,
         };
         (alerting, asked)
+    }
+
+    /// Has all incidents decided about, since other policies are in force.
+    pub(super) fn decide_anew(&self) {
+        self.other_policies.notify_one();
     }
 
     pub(super) fn pulse(&self) -> &Arc<Pulse> {
@@ -175,6 +178,7 @@ impl Alerting {
                 },
                 // Finding out which incidents it matches is not worth the effort.
                 () = self.silences.changed() => touched = self.live.keys(),
+                () = self.other_policies.notified() => touched = self.live.keys(),
                 () = self.notifier.failing_changed() => {}
                 () = self.changed() => {}
                 () = self.clock.sleep_until(next) => {}
@@ -283,7 +287,8 @@ impl Alerting {
     fn also_notify(&self, decision: &mut Decision, event: Event) {
         let hears =
             |name: &Arc<str>| decision.dispatches.iter().any(|dispatch| dispatch.receivers.contains(name));
-        let takes = |name: &Arc<str>| self.receivers.get(name).is_some_and(|receiver| receiver.takes(event));
+        let takes =
+            |name: &Arc<str>| self.notifier.receiver(name).is_some_and(|receiver| receiver.takes(event));
         let told = decision.incident.told.iter();
         let receivers: Vec<Arc<str>> = told.filter(|name| takes(name) && !hears(name)).cloned().collect();
         if !receivers.is_empty() {
@@ -392,12 +397,13 @@ impl Alerting {
         }
         let incident = &decision.incident;
         let samples = self.samples(incident).await?;
+        let policy = self.workflows.policy(&incident.key.workflow);
         let report = Report {
             incident,
             told_count: last.filter(|last| !last.told.is_empty()).map_or(0, |last| last.notified_count),
             samples: &samples,
-            zone: self.workflows.zone(&incident.key.workflow),
-            runbook_url: self.workflows.policy(&incident.key.workflow).alerting.runbook_url.as_ref(),
+            zone: policy.zone(),
+            runbook_url: policy.alerting.runbook_url.as_ref(),
             base_url: &self.external_url,
             moment: Moment { now, wall_offset: self.clock.wall_offset() },
         };

@@ -1,5 +1,7 @@
 //! Receivers and their deliveries, for operators.
 
+use std::sync::Arc;
+
 use super::Alerting;
 use crate::model::{Attempt, Delivery, DeliveryId};
 use crate::notifier::{Receiver, ReceiverStatus, UnknownReceiver};
@@ -13,8 +15,8 @@ impl Alerting {
     }
 
     /// A configured receiver.
-    pub fn receiver(&self, name: &str) -> Option<&Receiver> {
-        self.receivers.get(name)
+    pub fn receiver(&self, name: &str) -> Option<Arc<Receiver>> {
+        self.notifier.receiver(name)
     }
 
     /// Sends a test notification and returns the attempt. Fails only when the receiver is not configured; an

@@ -52,7 +52,7 @@ impl Alerting {
 
     /// The receivers of an incident that expire alerts, each with its refresh interval.
     fn intervals(&self, incident: &Incident) -> BTreeMap<Arc<str>, Duration> {
-        let every = |name: &Arc<str>| Some((name.clone(), self.receivers.get(name)?.resend()?));
+        let every = |name: &Arc<str>| Some((name.clone(), self.notifier.receiver(name)?.resend()?));
         incident.told.iter().filter_map(every).collect()
     }
 
@@ -64,12 +64,13 @@ impl Alerting {
         now: Timestamp,
     ) -> Result<Vec<Arc<str>>, StoreError> {
         let samples = self.samples(&incident).await?;
+        let policy = self.workflows.policy(&incident.key.workflow);
         let report = Report {
             incident: &incident,
             told_count: incident.notified_count,
             samples: &samples,
-            zone: self.workflows.zone(&incident.key.workflow),
-            runbook_url: self.workflows.policy(&incident.key.workflow).alerting.runbook_url.as_ref(),
+            zone: policy.zone(),
+            runbook_url: policy.alerting.runbook_url.as_ref(),
             base_url: &self.external_url,
             moment: self.clock.moment(),
         };

@@ -83,6 +83,9 @@ impl State {
         let census = self.workflow(&indexed.workflow);
         census.unclosed += 1;
         census.held_count += u64::from(matches!(indexed.status, Status::Held(_)));
+        if let Some(regrouped) = &mut census.regrouped {
+            regrouped.insert(indexed.number);
+        }
         if let Some(until) = indexed.interrupted_until {
             census.interrupted.insert((until, indexed.number));
         }

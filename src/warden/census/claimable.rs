@@ -214,6 +214,15 @@ impl Claimable {
         }
     }
 
+    /// All items of a workflow, in no order.
+    pub fn of(&self, workflow: &WorkflowName) -> Vec<ItemNumber> {
+        let shelves = self.shelves_of(workflow).filter_map(|shelf| self.shelves.get(shelf));
+        let ready = shelves.flat_map(|shelved| shelved.ready.all()).map(|(_, number)| number);
+        let busy = self.busy.iter().map(|((_, number), away)| (number, away));
+        let away = busy.chain(&self.reserved).filter(|(_, away)| away.shelf.workflow == *workflow);
+        ready.chain(away.map(|(number, _)| *number)).collect()
+    }
+
     /// When the next lease or back-off expires.
     pub fn next_free(&self) -> Timestamp {
         self.busy.first_key_value().map_or(Timestamp::MAX, |((free_at, _), _)| *free_at)

@@ -49,6 +49,18 @@ impl Closed {
         }
     }
 
+    /// `most_of` is the `retention_max` of each workflow from now on.
+    pub fn limit(&mut self, most_of: impl Fn(&str) -> u64) {
+        for (workflow, remembered) in &mut self.workflows {
+            remembered.most = most_of(workflow);
+            if remembered.surplus() > 0 {
+                self.overfull.insert(workflow.clone());
+            } else {
+                self.overfull.remove(workflow);
+            }
+        }
+    }
+
     /// Returns whether it was the last one of its workflow.
     pub fn remove(&mut self, workflow: &WorkflowName, until: Timestamp, number: ItemNumber) -> bool {
         let Some(remembered) = self.workflows.get_mut(workflow) else { return false };

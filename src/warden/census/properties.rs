@@ -21,6 +21,7 @@ use crate::model::{
     StepName, Work, Workflow,
 };
 use crate::store::{Change, Observer as _};
+use crate::warden::PolicySet;
 
 pub(super) const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 const WORKFLOWS: [&str; 2] = ["uploads", "downloads"];
@@ -44,11 +45,11 @@ enum Follower {
 /// The default policies, and one workflow with groups and redrives.
 pub(super) fn policies() -> Arc<Workflows> {
     let config = Config::load(Sources::default()).unwrap();
-    let mut split = config.default_workflow.clone();
+    let mut split = Policy::clone(&config.policies.default);
     split.alerting.group_by = vec!["region".into()];
     split.redrive = Some(Redrive { to: "".into(), after: REDRIVEN_AFTER, max_attempts: ATTEMPTS_MAX });
-    let configured = [(WorkflowName::new(WORKFLOWS[1]).unwrap(), split)].into();
-    Arc::new(Workflows::new(configured, config.default_workflow, true, 10))
+    let configured = [(WorkflowName::new(WORKFLOWS[1]).unwrap(), Arc::new(split))].into();
+    Arc::new(Workflows::new(PolicySet::of(configured, config.policies.default)))
 }
 
 struct Play {

@@ -20,6 +20,12 @@ struct Queue {
     sooner: Arc<Notify>,
 }
 
+impl Queue {
+    fn new(policy: Redrive) -> Self {
+        Self { policy, due: BTreeSet::new(), asleep_until: Timestamp::MIN, sooner: Arc::default() }
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct Redrivable {
     queues: HashMap<WorkflowName, Queue>,
@@ -27,17 +33,30 @@ pub struct Redrivable {
 }
 
 impl Redrivable {
-    pub fn new(policies: impl Iterator<Item = (WorkflowName, Redrive)>) -> Self {
-        let queue = |policy| Queue {
-            policy,
-            due: BTreeSet::new(),
-            asleep_until: Timestamp::MIN,
-            sooner: Arc::default(),
-        };
-        Self {
-            queues: policies.map(|(name, policy)| (name, queue(policy))).collect(),
-            places: HashMap::new(),
+    pub fn new(policies: impl IntoIterator<Item = (WorkflowName, Redrive)>) -> Self {
+        let queues = policies.into_iter().map(|(name, policy)| (name, Queue::new(policy))).collect();
+        Self { queues, places: HashMap::new() }
+    }
+
+    /// Goes by these policies from now on. Returns the workflows whose queues begin empty, because their
+    /// policy is new: the overdue items of these are to be put there.
+    pub fn adopt(
+        &mut self,
+        policies: impl IntoIterator<Item = (WorkflowName, Redrive)>,
+    ) -> Vec<WorkflowName> {
+        let mut former = std::mem::take(&mut self.queues);
+        let mut begun = Vec::new();
+        for (name, policy) in policies {
+            let queue = former.remove(&name);
+            let queue = queue.filter(|queue| queue.policy == policy).unwrap_or_else(|| {
+                begun.push(name.clone());
+                Queue::new(policy)
+            });
+            self.queues.insert(name, queue);
         }
+        let gone = |workflow: &WorkflowName| !self.queues.contains_key(workflow) || begun.contains(workflow);
+        self.places.retain(|_, (workflow, _)| !gone(workflow));
+        begun
     }
 
     /// The item is in this state now.
@@ -124,7 +143,7 @@ mod tests {
 
     fn redrivable() -> Redrivable {
         let policy = Redrive { to: "".into(), after: Duration::from_millis(100), max_attempts: 2 };
-        Redrivable::new([(WorkflowName::new("uploads").unwrap(), policy)].into_iter())
+        Redrivable::new([(WorkflowName::new("uploads").unwrap(), policy)])
     }
 
     /// The numbers of the due items.

@@ -9,7 +9,7 @@ use super::{Census, State};
 use crate::model::item::Status;
 use crate::model::{ClockTime, IncidentKey, IncidentKind, ItemNumber, Moment, Timestamp, WorkflowName};
 
-enum Left {
+pub(super) enum Left {
     Timer,
     Incident(IncidentKey),
 }
@@ -43,23 +43,34 @@ impl State {
         self.claimable.postpone(self.placed(number, &class, stood), deadline);
         match left {
             Left::Timer => drop(self.put_open(number, &class, deadline, moment.now)),
-            Left::Incident(left) if left.kind == IncidentKind::Failed => {
-                let entered = self.put_failed(number, &class, deadline);
-                self.accounts.leave(&left, Some(entered), Status::Failed, moment.now);
-            }
-            Left::Incident(left) if left.kind == IncidentKind::Held => {
-                // Whether it is on hold or waits is not known here, and it stays in the incident.
-                self.put_held(number, &class, deadline);
-            }
-            Left::Incident(left) => {
-                let entered = self.put_open(number, &class, deadline, moment.now);
-                self.accounts.leave(&left, entered, Status::Open, moment.now);
-            }
+            Left::Incident(left) => self.put_back(number, &class, deadline, left, moment.now),
         }
     }
 
+    /// Adds an item that left an incident.
+    pub(super) fn put_back(
+        &mut self,
+        number: ItemNumber,
+        class: &Class,
+        deadline: Timestamp,
+        left: IncidentKey,
+        now: Timestamp,
+    ) {
+        let (entered, status) = match left.kind {
+            IncidentKind::Failed => (Some(self.put_failed(number, class, deadline)), Status::Failed),
+            // Whether it is on hold or waits is not known here, and it stays in an incident.
+            IncidentKind::Held => (Some(self.put_held(number, class, deadline)), Status::Open),
+            _ => (self.put_open(number, class, deadline, now), Status::Open),
+        };
+        self.accounts.leave(&left, entered, status, now);
+    }
+
     /// Removes an open item.
-    fn take_out(&mut self, workflow: &WorkflowName, place: (Timestamp, ItemNumber)) -> Option<(Left, Class)> {
+    pub(super) fn take_out(
+        &mut self,
+        workflow: &WorkflowName,
+        place: (Timestamp, ItemNumber),
+    ) -> Option<(Left, Class)> {
         if let Some(class) = self.cancel_timer(place.1) {
             return Some((Left::Timer, (*class).clone()));
         }

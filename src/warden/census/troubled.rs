@@ -74,9 +74,10 @@ impl Troubled {
 pub struct Groups(HashMap<Group, Troubled>);
 
 impl Groups {
-    /// Returns the group in which the item is counted.
-    pub fn insert(&mut self, group: Group, indexed: Placed<'_>) -> Group {
-        let known = self.0.contains_key(&group) || self.0.len() < GROUPS_MAX;
+    /// Returns the group in which the item is counted. `most` is the number of groups from which on further
+    /// ones share one.
+    pub fn insert(&mut self, group: Group, indexed: Placed<'_>, most: usize) -> Group {
+        let known = self.0.contains_key(&group) || self.0.len() < most;
         let group = if known { group } else { Group::new() };
         self.0.entry(group.clone()).or_default().insert(indexed);
         group
@@ -179,13 +180,13 @@ mod tests {
     fn what_is_too_much_to_tell_apart_is_one_group_and_leaves_it_again() {
         let mut groups = Groups::default();
         for number in 0..GROUPS_MAX {
-            assert_eq!(groups.insert(group(number), (&indexed(number)).into()), group(number));
+            assert_eq!(groups.insert(group(number), (&indexed(number)).into(), GROUPS_MAX), group(number));
         }
         for number in GROUPS_MAX..GROUPS_MAX + 50 {
-            assert_eq!(groups.insert(group(number), (&indexed(number)).into()), Group::new());
+            assert_eq!(groups.insert(group(number), (&indexed(number)).into(), GROUPS_MAX), Group::new());
         }
         assert_eq!(
-            groups.insert(group(7), (&indexed(1000)).into()),
+            groups.insert(group(7), (&indexed(1000)).into(), GROUPS_MAX),
             group(7),
             "one that is there takes more"
         );
@@ -194,7 +195,7 @@ mod tests {
 
         assert_eq!(groups.remove(group(3), (&indexed(3)).into()), Some(group(3)));
         assert_eq!(
-            groups.insert(group(500), (&indexed(500)).into()),
+            groups.insert(group(500), (&indexed(500)).into(), GROUPS_MAX),
             Group::new(),
             "the rest counts as a group"
         );
@@ -202,7 +203,7 @@ mod tests {
             assert_eq!(groups.remove(group(number), (&indexed(number)).into()), Some(Group::new()));
         }
         assert!(groups.get(&Group::new()).is_none());
-        assert_eq!(groups.insert(group(500), (&indexed(500)).into()), group(500));
+        assert_eq!(groups.insert(group(500), (&indexed(500)).into(), GROUPS_MAX), group(500));
         assert_eq!(groups.remove(group(501), (&indexed(501)).into()), None);
     }
 }

@@ -1,10 +1,10 @@
 //! The census of one workflow, and its aggregate counts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::placed::Placed;
-use super::troubled::{Groups, Troubled};
+use super::troubled::{GROUPS_MAX, Groups, Troubled};
 use crate::model::item::Status;
 use crate::model::{Group, IncidentKey, IncidentKind, IndexedItem, ItemNumber, Policy, Timestamp};
 
@@ -45,6 +45,9 @@ pub(super) struct WorkflowCensus {
     pub(super) interrupted: BTreeSet<(Timestamp, ItemNumber)>,
     created_total: u64,
     closed_total: u64,
+    /// While items are regrouped: those that need not be any more. The others are in the groups of the former
+    /// labels.
+    pub(super) regrouped: Option<HashSet<ItemNumber>>,
 }
 
 impl WorkflowCensus {
@@ -102,7 +105,9 @@ impl WorkflowCensus {
         group: Group,
         placed: Placed<'_>,
     ) -> IncidentKey {
-        let group = self.groups_mut(kind).insert(group, placed);
+        // While items are regrouped, former groups count beside the new ones.
+        let most = if self.regrouped.is_some() { 2 * GROUPS_MAX } else { GROUPS_MAX };
+        let group = self.groups_mut(kind).insert(group, placed, most);
         IncidentKey { workflow: placed.workflow.clone(), kind, group }
     }
 
@@ -113,7 +118,13 @@ impl WorkflowCensus {
         group: Group,
         placed: Placed<'_>,
     ) -> Option<IncidentKey> {
-        let group = self.groups_mut(kind).remove(group, placed)?;
+        let is_regrouping = self.regrouped.is_some();
+        let groups = self.groups_mut(kind);
+        let group = match groups.remove(group, placed) {
+            Some(group) => group,
+            None if is_regrouping => groups.remove_at((placed.deadline, placed.number))?.0,
+            None => return None,
+        };
         Some(IncidentKey { workflow: placed.workflow.clone(), kind, group })
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -13,7 +13,7 @@ use crate::model::{
     Timestamp, WorkflowName,
 };
 use crate::store::{Change, Document, Observer};
-use crate::warden::Workflows;
+use crate::warden::workflows::{PolicySet, Workflows};
 
 /// The machine counts as awake through a shorter sleep.
 const SLEEP_MIN: Duration = Duration::from_secs(1);
@@ -31,7 +31,19 @@ struct Watched {
     slept: Duration,
 }
 
+/// The workflows of which something is expected.
+fn expectations(policies: &PolicySet) -> impl Iterator<Item = (WorkflowName, Expectation)> {
+    policies.configured.iter().filter_map(|(name, policy)| Some((name.clone(), policy.expect.clone()?)))
+}
+
 impl Watched {
+    /// Watches from now on.
+    fn begin(expectation: Expectation, clock: &dyn Clock) -> Self {
+        let (looked_at, slept) = (clock.now(), clock.slept());
+        let progress = Progress::begin(&expectation, looked_at, clock.wall_offset());
+        Self { expectation, progress, saved: None, decided: None, looked_at, slept }
+    }
+
     /// Evaluates the windows that have passed, except those during which the machine slept.
     fn catch_up(&mut self, clock: &dyn Clock) {
         let (Moment { now, wall_offset }, slept) = (clock.moment(), clock.slept());
@@ -53,7 +65,7 @@ impl Watched {
 }
 
 pub struct ExpectedWork {
-    watched: BTreeMap<WorkflowName, Mutex<Watched>>,
+    watched: RwLock<BTreeMap<WorkflowName, Mutex<Watched>>>,
     /// Workflows with stored progress that have no expectation in the configuration.
     obsolete: Mutex<Vec<WorkflowName>>,
     /// False while items are read at the start, so that they do not count as new.
@@ -71,17 +83,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl ExpectedWork {
     pub fn new(clock: Arc<dyn Clock>, workflows: &Workflows) -> Self {
-        let (now, wall_offset) = (clock.now(), clock.wall_offset());
-        let mut watched = BTreeMap::new();
-        for entry in workflows.list() {
-            let Some(expectation) = entry.policy.expect.clone() else { continue };
-            let progress = Progress::begin(&expectation, now, wall_offset);
-            let (looked_at, slept) = (now, clock.slept());
-            let one = Watched { expectation, progress, saved: None, decided: None, looked_at, slept };
-            watched.insert(entry.name, Mutex::new(one));
-        }
+        let policies = workflows.in_force();
+        let watched = expectations(&policies)
+            .map(|(name, expected)| (name, Mutex::new(Watched::begin(expected, &*clock))));
         Self {
-            watched,
+            watched: RwLock::new(watched.collect()),
             obsolete: Mutex::default(),
             recovered: AtomicBool::new(false),
             changed: Mutex::default(),
@@ -91,10 +97,41 @@ impl ExpectedWork {
         }
     }
 
+    fn watched(&self) -> RwLockReadGuard<'_, BTreeMap<WorkflowName, Mutex<Watched>>> {
+        self.watched.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes by these policies from now on. What is expected as before keeps its progress; a missed start that
+    /// is not expected any more is over.
+    pub fn adopt(&self, policies: &PolicySet) {
+        let mut watched = self.watched.write().unwrap_or_else(PoisonError::into_inner);
+        let mut former = std::mem::take(&mut *watched);
+        let mut changed = Vec::new();
+        for (name, expectation) in expectations(policies) {
+            let kept =
+                former.remove(&name).map(|one| one.into_inner().unwrap_or_else(PoisonError::into_inner));
+            let one = match kept {
+                Some(mut one) if one.progress.is_of(&expectation) => {
+                    one.expectation = expectation;
+                    one
+                }
+                _ => Watched::begin(expectation, &*self.clock),
+            };
+            changed.push(name.clone());
+            watched.insert(name, Mutex::new(one));
+        }
+        drop(watched);
+        lock(&self.obsolete).extend(former.keys().cloned());
+        changed.extend(former.into_keys());
+        self.report(changed);
+        self.flipped.notify_one();
+    }
+
     /// Takes over committed progress. During recovery it is that of the last process.
     fn committed_progress(&self, workflow: &WorkflowName, progress: &Progress) {
         let is_recovered = self.recovered.load(Ordering::Relaxed);
-        let Some(watched) = self.watched.get(workflow) else {
+        let all = self.watched();
+        let Some(watched) = all.get(workflow) else {
             return lock(&self.obsolete).push(workflow.clone());
         };
         let watched = &mut *lock(watched);
@@ -112,7 +149,7 @@ impl ExpectedWork {
     pub fn recovered(&self, watched_to: Option<Timestamp>) {
         let Moment { now, wall_offset } = self.clock.moment();
         let watched_to = watched_to.unwrap_or(now);
-        for watched in self.watched.values() {
+        for watched in self.watched().values() {
             let watched = &mut *lock(watched);
             if watched.saved.is_some() {
                 watched.progress.unwatched(&watched.expectation, watched_to, now, wall_offset);
@@ -126,7 +163,8 @@ impl ExpectedWork {
 
     /// The next expected start, by the wall clock; `None` without an expectation.
     pub fn next_expected_at(&self, workflow: &WorkflowName) -> Option<Timestamp> {
-        let watched = lock(self.watched.get(workflow)?);
+        let all = self.watched();
+        let watched = lock(all.get(workflow)?);
         let (now, wall_offset) = (self.clock.now(), self.clock.wall_offset());
         watched.progress.next_expected_at(&watched.expectation, now, wall_offset)
     }
@@ -145,7 +183,8 @@ impl ExpectedWork {
     }
 
     fn happened(&self, workflow: &WorkflowName, number: ItemNumber, at: Timestamp, is_success: bool) {
-        let Some(watched) = self.watched.get(workflow) else { return };
+        let all = self.watched();
+        let Some(watched) = all.get(workflow) else { return };
         let watched = &mut *lock(watched);
         if watched.expectation.of_success != is_success {
             return;
@@ -171,7 +210,7 @@ impl ExpectedWork {
     }
 
     pub fn observe(&self, workflow: &WorkflowName) -> Observation {
-        let missed = self.watched.get(workflow).and_then(|watched| lock(watched).progress.missed());
+        let missed = self.watched().get(workflow).and_then(|watched| lock(watched).progress.missed());
         Observation {
             count: missed.map_or(0, |missed| missed.windows),
             oldest_deadline: missed.map(|missed| missed.since),
@@ -208,7 +247,8 @@ impl ExpectedWork {
             let missed = watched.missed();
             std::mem::replace(&mut watched.decided, missed) != missed
         };
-        let touched = self.watched.iter().filter(|(_, watched)| changed(watched));
+        let all = self.watched();
+        let touched = all.iter().filter(|(_, watched)| changed(watched));
         touched.map(|(workflow, _)| workflow.clone()).collect()
     }
 
@@ -218,7 +258,7 @@ impl ExpectedWork {
             let watched = lock(watched);
             watched.progress.next_wake(&watched.expectation).unwrap_or(Timestamp::MAX)
         };
-        self.watched.values().map(wake).min()
+        self.watched().values().map(wake).min()
     }
 
     pub(super) fn take_obsolete(&self) -> Vec<WorkflowName> {
@@ -232,7 +272,7 @@ impl ExpectedWork {
             let changed = all && watched.saved.as_ref() != Some(&watched.progress);
             (changed || watched.has_flipped()).then(|| (workflow.clone(), watched.progress.clone()))
         };
-        self.watched.iter().filter_map(unsaved).collect()
+        self.watched().iter().filter_map(unsaved).collect()
     }
 }
 

@@ -27,7 +27,7 @@ impl Intake {
     }
 
     pub(super) fn create_command(&self, request: CreateItem, now: Timestamp) -> Result<Command, WardenError> {
-        let policy = self.workflows.policy(&request.workflow).clone();
+        let policy = self.workflows.policy(&request.workflow);
         Ok(Command::Create(Box::new(self.creation(request, &policy, now)?)))
     }
 

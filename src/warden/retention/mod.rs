@@ -39,8 +39,6 @@ pub struct Retention {
     notifier: Notifier,
     swept: Swept,
     clock: Arc<dyn Clock>,
-    /// The retention of resolved incidents.
-    incident_history: Duration,
 }
 
 /// The services that sweep what is theirs.
@@ -51,16 +49,14 @@ pub(super) struct Swept {
 }
 
 impl Retention {
-    /// `incident_history` is how long resolved incidents are kept.
     pub(super) fn new(
         context: &Context,
         live_incidents: Arc<LiveIncidents>,
         notifier: Notifier,
         swept: Swept,
-        incident_history: Duration,
     ) -> Self {
         let Context { store, workflows, census, clock, .. } = context.clone();
-        Self { store, census, workflows, live_incidents, notifier, swept, clock, incident_history }
+        Self { store, census, workflows, live_incidents, notifier, swept, clock }
     }
 
     /// Sweeps until `stop`.
@@ -136,7 +132,7 @@ impl Retention {
                 let over = incident.resolved_at.filter(|_| incident.status == IncidentStatus::Resolved);
                 // One that may still be reopened is not history yet.
                 let policy = self.workflows.policy(&incident.key.workflow);
-                let history = self.incident_history.max(policy.alerting.group_interval);
+                let history = self.workflows.incident_history().max(policy.alerting.group_interval);
                 let passed = over.is_some_and(|over| over.after(history) <= now);
                 if !passed {
                     continue;

@@ -49,6 +49,13 @@ impl KnownRuns {
         std::mem::take(&mut self.lock().touched)
     }
 
+    /// Names all workflows again.
+    pub(super) fn touch_all(&self) {
+        let state = &mut *self.lock();
+        state.touched.extend(state.histories.keys().cloned());
+        self.touched.notify_one();
+    }
+
     /// Completes when there are workflows for [`KnownRuns::take_touched`].
     pub(super) async fn touched(&self) {
         self.touched.notified().await;

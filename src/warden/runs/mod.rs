@@ -284,6 +284,11 @@ impl Runs {
         Ok(coverage)
     }
 
+    /// Has the loop look at all workflows, since other policies are in force.
+    pub(super) fn decide_anew(&self) {
+        self.known.touch_all();
+    }
+
     /// Opens waiting runs, and closes failed ones that a later success has made up for, until `stop`.
     pub(super) async fn run(&self, stop: CancellationToken) {
         let mut left = self.known.names();

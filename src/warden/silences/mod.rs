@@ -54,15 +54,12 @@ pub struct Silences {
     workflows: Arc<Workflows>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    /// The retention of expired silences.
-    history: Duration,
 }
 
 impl Silences {
-    /// `history` is how long expired silences are kept.
-    pub(super) fn new(context: &Context, known: Arc<KnownSilences>, history: Duration) -> Self {
+    pub(super) fn new(context: &Context, known: Arc<KnownSilences>) -> Self {
         let Context { store, workflows, clock, random, .. } = context.clone();
-        Self { store, known, workflows, clock, random, history }
+        Self { store, known, workflows, clock, random }
     }
 
     /// Creates a silence. Fails if it can match no incident, is never active, or there are too many.
@@ -168,7 +165,7 @@ impl Silences {
 
     /// Removes the silences whose retention has ended.
     pub async fn sweep(&self) -> Result<(), StoreError> {
-        self.forget(self.known.over_for(self.history, self.clock.moment())).await
+        self.forget(self.known.over_for(self.workflows.incident_history(), self.clock.moment())).await
     }
 
     async fn forget(&self, ids: Vec<SilenceId>) -> Result<(), StoreError> {

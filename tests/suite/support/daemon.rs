@@ -1,7 +1,7 @@
 //! A daemon in the test process, with a virtual clock.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -77,13 +77,18 @@ impl Builder {
             None => Engine::Memory(MemoryStore::new()),
         };
         let clock = ManualClock::new(self.start);
-        let (config, daemon) = start(&self.config, &engine, &clock, 1).await;
+        let (config, daemon, file) = start(&self.config, &engine, &clock, 1).await;
         let http = client();
-        TestDaemon { text: self.config, config, engine, clock, daemon: Some(daemon), http, starts: 1 }
+        TestDaemon { text: self.config, config, file, engine, clock, daemon: Some(daemon), http, starts: 1 }
     }
 }
 
-async fn start(text: &str, engine: &Engine, clock: &ManualClock, seed: u64) -> (Config, Daemon) {
+async fn start(
+    text: &str,
+    engine: &Engine,
+    clock: &ManualClock,
+    seed: u64,
+) -> (Config, Daemon, Arc<Mutex<String>>) {
     let mut flags = vec![("server.listen".to_owned(), toml::Value::from("127.0.0.1:0"))];
     // Targets of tests are on this machine. A test that says where they may be is taken at its word.
     let written: toml::Table = text.parse().expect("TOML");
@@ -97,17 +102,22 @@ async fn start(text: &str, engine: &Engine, clock: &ManualClock, seed: u64) -> (
     if server.is_none_or(|server| !server.contains_key("hosts")) && !written.contains_key("tokens") {
         flags.push(("server.hosts".to_owned(), vec![toml::Value::from("warden")].into()));
     }
-    let file = Some(ConfigFile::from_text("test.toml", text));
-    let config = Config::load(Sources { file, flags, ..Sources::default() })
-        .unwrap_or_else(|error| panic!("the test's configuration is wrong:\n{error}"));
+    let load = move |text: &str| {
+        let file = Some(ConfigFile::from_text("test.toml", text));
+        Config::load(Sources { file, flags: flags.clone(), ..Sources::default() })
+    };
+    let config = load(text).unwrap_or_else(|error| panic!("the test's configuration is wrong:\n{error}"));
+    let file = Arc::new(Mutex::new(text.to_owned()));
+    let written = file.clone();
     let surroundings = Surroundings {
         clock: Arc::new(clock.clone()),
         random: Arc::new(SeededRandom::new(seed)),
         outbound: Arc::new(HttpOutbound::new().expect("outgoing calls can be made")),
         store: store(&config, engine, clock),
+        configuration: Arc::new(move || load(&written.lock().expect("no panic"))),
     };
     let daemon = Daemon::start(&config, surroundings).await.expect("the daemon starts");
-    (config, daemon)
+    (config, daemon, file)
 }
 
 fn store(config: &Config, engine: &Engine, clock: &ManualClock) -> Arc<dyn Store> {
@@ -136,6 +146,8 @@ fn store(config: &Config, engine: &Engine, clock: &ManualClock) -> Arc<dyn Store
 pub struct TestDaemon {
     text: String,
     config: Config,
+    /// What it reads at a reload.
+    file: Arc<Mutex<String>>,
     engine: Engine,
     clock: ManualClock,
     daemon: Option<Daemon>,
@@ -272,6 +284,18 @@ impl TestDaemon {
         self.start_again().await;
     }
 
+    /// Changes its configuration file, which it does not notice.
+    pub fn write_config(&mut self, toml: &str) {
+        self.text = toml.to_owned();
+        *self.file.lock().expect("no panic") = toml.to_owned();
+    }
+
+    /// Changes its configuration file, and has it put in force.
+    pub async fn reload(&mut self, toml: &str) -> Value {
+        self.write_config(toml);
+        expect(self.request(Method::POST, "/v1/reload"), StatusCode::OK).await
+    }
+
     /// Waits until it cannot go on, and gives the reason.
     pub async fn failure(&mut self) -> String {
         let daemon = self.daemon.as_mut().expect("it runs");
@@ -291,8 +315,8 @@ impl TestDaemon {
     /// Starts it again after it was stopped.
     pub async fn start_again(&mut self) {
         self.starts += 1;
-        let (config, daemon) = start(&self.text, &self.engine, &self.clock, self.starts).await;
-        self.config = config;
+        let (config, daemon, file) = start(&self.text, &self.engine, &self.clock, self.starts).await;
+        (self.config, self.file) = (config, file);
         self.daemon = Some(daemon);
     }
 

@@ -25,7 +25,7 @@ impl Stage {
         let file = Some(ConfigFile::from_text("warden.toml", text));
         let config = Config::load(Sources { file, ..Sources::default() }).unwrap();
         let clock = Arc::new(ManualClock::new(START));
-        let workflows = Arc::new(Workflows::new(config.workflows, config.default_workflow, true, 10));
+        let workflows = Arc::new(Workflows::new(config.policies));
         Self { census: Census::new(clock.clone(), workflows), clock }
     }
 

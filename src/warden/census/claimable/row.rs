@@ -76,6 +76,11 @@ impl Row {
         }
     }
 
+    /// All places, in order.
+    pub(super) fn all(&self) -> impl Iterator<Item = Place> {
+        self.chunks.values().flatten().copied()
+    }
+
     /// The places from the first and before the second, in order.
     pub(super) fn range(&self, from: Place, to: Place) -> impl Iterator<Item = Place> {
         let first = self.chunks.range(..=from).next_back().map_or(from, |(bound, _)| *bound);

@@ -10,6 +10,7 @@ use crate::support::redaction::redacted;
 /// A line of each command that asks a daemon.
 const LINES: &[&str] = &[
     "warden create uploads file-1 --file /dev/null",
+    "warden reload",
     "warden items",
     "warden show uploads file-1",
     "warden payload uploads file-1",

@@ -1,0 +1,119 @@
+//! Reloads of the real binary: by signal and by command, and under load.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::*;
+use crate::support::{DaemonProcess, process};
+
+fn write(directory: &Path, text: &str) {
+    std::fs::write(directory.join("warden.toml"), text).expect("it can be written");
+}
+
+fn hang_up(daemon: &DaemonProcess) {
+    let id = Pid::from_raw(i32::try_from(daemon.id()).expect("a process id")).expect("a process id");
+    kill_process(id, Signal::HUP).expect("it can be signalled");
+}
+
+async fn policy(daemon: &DaemonProcess) -> Value {
+    let request = daemon.request(Method::GET, "/v1/workflows/uploads");
+    ask(request).await.json(200)["deadline"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_and_the_command_reload_what_is_in_the_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write(directory.path(), "[workflows.uploads]\ndeadline = \"15m\"");
+    let daemon = DaemonProcess::on(directory.path());
+    assert_eq!(policy(&daemon).await, "15m");
+
+    write(directory.path(), "[workflows.uploads]\ndeadline = \"5m\"");
+    hang_up(&daemon);
+    eventually("the policy", || async { (policy(&daemon).await == "5m").then_some(()) }).await;
+
+    write(directory.path(), "[workflows.uploads]\ndeadline = \"0s\"");
+    hang_up(&daemon);
+    let log = || std::fs::read_to_string(DaemonProcess::log(directory.path())).unwrap_or_default();
+    let problem = "warden.toml:2:1: workflows.uploads.deadline: must be more than zero";
+    eventually("the problem in the log", || async { log().contains(problem).then_some(()) }).await;
+    assert_eq!(policy(&daemon).await, "5m");
+
+    let reload = || {
+        let output = process::binary().args(["reload", "--url", &daemon.url("")]).output().expect("it runs");
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, out, notes) = reload();
+    assert_ne!(code, Some(0));
+    assert!(out.is_empty() && notes.contains(problem), "{notes}");
+    write(directory.path(), "[workflows.uploads]\ndeadline = \"7m\"\n[server]\nshutdown_timeout = \"3s\"");
+    let (code, out, notes) = reload();
+    assert_eq!((code, &*out), (Some(0), "reloaded\nneeds a restart: server.shutdown_timeout\n"), "{notes}");
+    assert_eq!(policy(&daemon).await, "7m");
+    assert!(daemon.terminate().success());
+}
+
+/// Creates and closes items over connections that stay open, while the configuration is reloaded again and
+/// again. Every request is answered as it would be without that.
+#[tokio::test(flavor = "multi_thread")]
+async fn reloads_under_load_lose_no_request() {
+    const CLIENTS: usize = 8;
+    const RELOADS: usize = 40;
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = |number: usize| {
+        let split = if number.is_multiple_of(2) { "group_by = [\"region\"]" } else { "" };
+        format!("[workflows.uploads]\ndeadline = \"{}m\"\n{split}\n[limits]\nrequests_max = 5000", number + 1)
+    };
+    write(directory.path(), &config(0));
+    let daemon = Arc::new(DaemonProcess::on(directory.path()));
+    let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|client| {
+            let (daemon, stop, done) = (daemon.clone(), stop.clone(), done.clone());
+            tokio::spawn(async move {
+                let mut number = 0;
+                while !stop.load(Ordering::Relaxed) {
+                    let path = format!("/v1/workflows/uploads/items/{client}-{number}");
+                    let late = if number % 2 == 0 { "?deadline=0s&label=region:eu" } else { "" };
+                    let create = daemon.request(Method::PUT, &format!("{path}{late}")).body("payload");
+                    assert_eq!(create.send().await.expect("an answer").status(), 201);
+                    if number % 3 == 0 {
+                        let close = daemon.request(Method::DELETE, &path);
+                        assert_eq!(close.send().await.expect("an answer").status(), 204);
+                    }
+                    number += 1;
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+                number
+            })
+        })
+        .collect();
+    for number in 1..=RELOADS {
+        write(directory.path(), &config(number));
+        if number % 4 == 0 {
+            hang_up(&daemon);
+        }
+        ask(daemon.request(Method::POST, "/v1/reload")).await.json(200);
+        assert_eq!(policy(&daemon).await, format!("{}m", number + 1));
+        let before = done.load(Ordering::Relaxed);
+        eventually("more requests", || async {
+            (done.load(Ordering::Relaxed) > before + CLIENTS).then_some(())
+        })
+        .await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut open = 0;
+    for client in clients {
+        let number: usize = client.await.expect("every request was answered");
+        open += number - number.div_ceil(3);
+    }
+    let stats = ask(daemon.request(Method::GET, "/v1/workflows/uploads/stats")).await.json(200);
+    assert_eq!(stats["open"].as_u64().unwrap() + stats["overdue"].as_u64().unwrap(), open as u64, "{stats}");
+    let incidents = ask(daemon.request(Method::GET, "/v1/incidents?status=open")).await.json(200);
+    let incidents = incidents["data"].as_array().unwrap().iter();
+    let counted: u64 = incidents.map(|incident| incident["count"].as_u64().unwrap()).sum();
+    assert_eq!(counted, stats["overdue"].as_u64().unwrap(), "every overdue item is in one incident");
+}
