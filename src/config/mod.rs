@@ -1,9 +1,9 @@
 //! The configuration: from layers of text to checked settings.
 //!
-//! `config/warden.toml` is compiled in and is the only source of defaults. The user's file, the environment
-//! and the flags override it, in this order. A [`Config`] exists only if every check passed, so that nobody
-//! checks a setting again. Otherwise a [`ConfigError`] names every problem with the line, the variable or the
-//! flag at fault.
+//! `config/warden.toml` is compiled in and is the only source of defaults. The user's file, a directory of
+//! workflows that it names, the environment and the flags override it, in this order. A [`Config`] exists
+//! only if every check passed, so that nobody checks a setting again. Otherwise a [`ConfigError`] names every
+//! problem with the line, the variable or the flag at fault.
 //!
 //! A setting's path: `setting` parses and merges the layers and keeps the origin of each value (`origin`);
 //! serde turns the merged values into structs, repeatedly until no problem is left; `checks` collects
@@ -18,6 +18,7 @@
 mod alerting;
 mod checks;
 mod daemon;
+mod directory;
 mod duration;
 mod environment;
 mod error;
@@ -45,6 +46,7 @@ mod syntax;
 mod token;
 mod warnings;
 mod workflow;
+mod yaml;
 
 #[cfg(test)]
 mod tests;
@@ -68,6 +70,7 @@ pub use self::warnings::Destination;
 
 use self::alerting::WrittenAlerting;
 use self::checks::Checks;
+use self::directory::WorkflowsFrom;
 use self::heartbeat::WrittenHeartbeat;
 use self::reader::Reader;
 use self::receiver::{WrittenReceiver, WrittenReceiverDefaults};
@@ -162,6 +165,8 @@ struct Tables {
     receiver_defaults: WrittenReceiverDefaults,
     #[serde(default)]
     receivers: BTreeMap<String, WrittenReceiver>,
+    #[serde(rename = "workflows_from")]
+    _workflows_from: WorkflowsFrom,
     #[serde(default)]
     workflows: BTreeMap<String, WrittenWorkflow>,
     #[serde(default)]

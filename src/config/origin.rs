@@ -18,6 +18,13 @@ pub enum Origin {
 }
 
 impl Origin {
+    pub(super) fn line(&self) -> Option<usize> {
+        match self {
+            Self::Defaults(Some(position)) | Self::File(_, Some(position)) => Some(position.line),
+            Self::Defaults(None) | Self::File(_, None) | Self::Variable(_) | Self::CommandLine => None,
+        }
+    }
+
     pub fn is_defaults(&self) -> bool {
         matches!(self, Self::Defaults(_))
     }

@@ -10,7 +10,7 @@ use super::path::SettingPath;
 use super::setting::{Content, Setting};
 
 /// Tables and settings that a reload puts in force. All others take a restart.
-const RELOADED: [&str; 12] = [
+const RELOADED: [&str; 13] = [
     "alerting",
     "limits.batch_items_max",
     "limits.batch_max",
@@ -23,6 +23,7 @@ const RELOADED: [&str; 12] = [
     "tokens",
     "workflow_defaults",
     "workflows",
+    "workflows_from",
 ];
 
 /// The settings that take a restart, as written. May contain secrets.

@@ -123,6 +123,14 @@ impl Setting {
         }
     }
 
+    /// The entry with this key.
+    pub fn entry(&self, key: &str) -> Option<&Self> {
+        match &self.content {
+            Content::Table(entries) => entries.get(key),
+            _ => None,
+        }
+    }
+
     /// The entry with this key, or the first that differs from it in case only.
     pub fn entry_in_any_case(&self, key: &str) -> Option<(&str, &Self)> {
         let Content::Table(entries) = &self.content else { return None };

@@ -1,15 +1,16 @@
 //! The layers of a configuration, and their order.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use toml::Value;
 
+use super::directory;
 use super::environment::Environment;
 use super::error::{ConfigError, Problem};
 use super::origin::{Lines, Origin};
 use super::path::SettingPath;
-use super::setting::Setting;
+use super::setting::{Content, Setting};
 
 /// The compiled-in `config/warden.toml`: every setting with its default and its description.
 pub const DEFAULTS: &str = include_str!("../../config/warden.toml");
@@ -86,26 +87,51 @@ impl ConfigFile {
 }
 
 impl Sources {
-    /// Merges the layers.
+    /// Merges the layers, and reads the directory that they name.
     ///
     /// # Errors
     /// The file is no valid TOML.
     pub(super) fn merge(self) -> Result<Merged, ConfigError> {
-        let mut merged = defaults();
+        let mut below = defaults();
         let mut problems = Vec::new();
-        let root = SettingPath::default();
-        if let Some(ConfigFile { name, text }) = self.file {
-            let name: Arc<str> = name.into();
-            let file = Setting::parse(&text, |position| Origin::File(Arc::clone(&name), position))?;
-            merged.merge(file, &root, &mut problems);
+        if let Some(ConfigFile { name, text }) = &self.file {
+            let name: Arc<str> = name.as_str().into();
+            let file = Setting::parse(text, |position| Origin::File(Arc::clone(&name), position))?;
+            below.merge(file, &SettingPath::default(), &mut problems);
         }
-        self.environment.lay_over(&mut merged, &mut problems);
-        for (path, value) in self.flags {
+        // Any layer may name the directory, whose workflows those above the file may change.
+        let mut written = below.clone();
+        let mut above = Vec::new();
+        self.lay_over(&mut written, &mut above);
+        if let Some((directory, origin)) = directory_in(&written) {
+            let workflows = directory::read(&directory, &origin, &below, &mut problems);
+            below.merge(workflows, &SettingPath::default(), &mut problems);
+            (written, above) = (below, Vec::new());
+            self.lay_over(&mut written, &mut above);
+        }
+        problems.append(&mut above);
+        Ok(Merged { written, environment: self.environment, problems })
+    }
+
+    /// Merges the layers above the file.
+    fn lay_over(&self, merged: &mut Setting, problems: &mut Vec<Problem>) {
+        self.environment.lay_over(merged, problems);
+        for (path, value) in &self.flags {
             let keys: Vec<String> = path.split('.').map(str::to_owned).collect();
-            let flag = Setting::from_value(value, &Origin::CommandLine).below(&keys);
-            merged.merge(flag, &root, &mut problems);
+            let flag = Setting::from_value(value.clone(), &Origin::CommandLine).below(&keys);
+            merged.merge(flag, &SettingPath::default(), problems);
         }
-        Ok(Merged { written: merged, environment: self.environment, problems })
+    }
+}
+
+/// The directory of workflows, if one is set, and where.
+fn directory_in(written: &Setting) -> Option<(PathBuf, Origin)> {
+    let setting = written.entry("workflows_from")?.entry("path")?;
+    match &setting.content {
+        Content::Scalar(Value::String(path)) if !path.is_empty() => {
+            Some((path.into(), setting.origin.clone()))
+        }
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The configuration as a whole: text in, settings or problems out.
 
 mod defaults;
+mod directory;
 mod layers;
 mod problems;
 mod receivers;

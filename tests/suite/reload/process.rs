@@ -56,6 +56,39 @@ async fn a_hangup_and_the_command_reload_what_is_in_the_file() {
     assert!(daemon.terminate().success());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_of_workflows_is_read_at_the_start_and_at_every_reload() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let workflows = directory.path().join("workflows");
+    std::fs::create_dir(&workflows).expect("a directory");
+    let put = |name: &str, text: &str| std::fs::write(workflows.join(name), text).expect("it can be written");
+    write(directory.path(), &format!("[workflows_from]\npath = {workflows:?}"));
+    put("uploads.yaml", "deadline: 15m\n");
+    let daemon = DaemonProcess::on(directory.path());
+    assert_eq!(policy(&daemon).await, "15m");
+
+    put("uploads.yaml", "deadline: 5m\n");
+    put("reports.toml", "deadline = \"1h\"");
+    let reload = || async { ask(daemon.request(Method::POST, "/v1/reload")).await };
+    reload().await.json(200);
+    assert_eq!(policy(&daemon).await, "5m");
+    ask(daemon.request(Method::GET, "/v1/workflows/reports")).await.json(200);
+
+    put("uploads.yaml", "steps: [copy]\ndeadline: 0m\n");
+    let problem = format!("{}/uploads.yaml:2:1: workflows.uploads.deadline", workflows.display());
+    let detail = reload().await.refused(409, "configuration-invalid");
+    assert!(detail.contains(&problem), "{detail}");
+    assert_eq!(policy(&daemon).await, "5m");
+    let mut check = process::binary();
+    let check = check.arg("check").arg(directory.path().join("warden.toml")).output().expect("it runs");
+    let said = String::from_utf8(check.stderr).expect("text");
+    assert!(check.status.code() == Some(65) && said.contains(&problem), "{said}");
+
+    std::fs::remove_file(workflows.join("uploads.yaml")).expect("it is there");
+    reload().await.json(200);
+    ask(daemon.request(Method::GET, "/v1/workflows/uploads")).await.refused(404, "workflow-not-found");
+}
+
 /// Creates and closes items over connections that stay open, while the configuration is reloaded again and
 /// again. Every request is answered as it would be without that.
 #[tokio::test(flavor = "multi_thread")]

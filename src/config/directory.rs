@@ -1,0 +1,136 @@
+//! `[workflows_from]`: workflows from the files of a directory.
+//!
+//! A file `uploads.toml` or `uploads.yaml` is the table of the workflow `uploads`; one with `workflows` holds
+//! several by name and nothing else. Files are read in the order of their names. Hidden files and those with
+//! other endings are left alone, as are directories below. A workflow is defined in one place.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::error::Problem;
+use super::origin::Origin;
+use super::path::SettingPath;
+use super::secret::read_file;
+use super::setting::{Content, Setting};
+use super::yaml;
+
+/// The largest file, in bytes.
+const FILE_MAX: u64 = 1 << 20;
+/// The most files.
+const FILES_MAX: usize = 10_000;
+
+/// `[workflows_from]`. Its files are read with the other layers, so that nothing is left to be done with it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkflowsFrom {
+    #[serde(rename = "path")]
+    _path: PathBuf,
+}
+
+/// The setting with the name of the directory.
+pub(super) fn setting() -> SettingPath {
+    SettingPath::dotted("workflows_from.path")
+}
+
+/// The `workflows` of all files in the directory, which `origin` names. `defined` are the settings of the
+/// layers below.
+pub(super) fn read(
+    directory: &Path,
+    origin: &Origin,
+    defined: &Setting,
+    problems: &mut Vec<Problem>,
+) -> Setting {
+    let mut workflows: BTreeMap<String, Setting> = BTreeMap::new();
+    let files = files(directory).unwrap_or_else(|message| {
+        problems.push(Problem { origin: origin.clone(), path: setting(), message });
+        Vec::new()
+    });
+    let known = defined.entry("workflows");
+    for path in files {
+        for (name, workflow) in in_file(&path, problems) {
+            let first = workflows.get(&name).or_else(|| known?.entry(&name));
+            if let Some(first) = first {
+                let message = format!("is defined twice: here and in {}; remove one of them", first.origin);
+                let path = SettingPath::dotted("workflows").key(&name);
+                problems.push(Problem { origin: workflow.origin, path, message });
+            } else {
+                workflows.insert(name, workflow);
+            }
+        }
+    }
+    let origin = Origin::File(directory.display().to_string().into(), None);
+    let table = Setting { origin, content: Content::Table(workflows) };
+    table.below(&["workflows".to_owned()])
+}
+
+/// The files with workflows, in the order of their names.
+fn files(directory: &Path) -> Result<Vec<PathBuf>, String> {
+    let failed =
+        |error: std::io::Error| format!("the directory {:?} cannot be read: {error}", directory.display());
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        // A file that cannot be looked at is read, which says why.
+        if is_ours(&path) && !path.is_dir() {
+            files.push(path);
+        }
+        if files.len() > FILES_MAX {
+            return Err(format!("the directory {:?} has more than {FILES_MAX} files", directory.display()));
+        }
+    }
+    files.sort_unstable();
+    Ok(files)
+}
+
+fn is_ours(path: &Path) -> bool {
+    let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    !is_hidden && (is_yaml(path) || path.extension() == Some(OsStr::new("toml")))
+}
+
+fn is_yaml(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
+}
+
+/// The workflows in a file, by name.
+fn in_file(path: &Path, problems: &mut Vec<Problem>) -> BTreeMap<String, Setting> {
+    match parse(path) {
+        Ok(workflows) => workflows,
+        Err(problem) => {
+            problems.push(problem);
+            BTreeMap::new()
+        }
+    }
+}
+
+fn parse(path: &Path) -> Result<BTreeMap<String, Setting>, Problem> {
+    let name: Arc<str> = path.display().to_string().into();
+    let origin = |position| Origin::File(name.clone(), position);
+    let at_fault =
+        |origin: Origin, message: String| Problem { origin, path: SettingPath::default(), message };
+    let bytes = read_file(&name, FILE_MAX).map_err(|message| at_fault(origin(None), message))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| at_fault(origin(None), "is not UTF-8 text".to_owned()))?;
+    let parsed = if is_yaml(path) { yaml::parse(&text, origin) } else { Setting::parse(&text, origin) };
+    let mut setting = parsed?;
+    let Content::Table(entries) = &mut setting.content else {
+        let message = "is no table of settings, nor of workflows under `workflows`";
+        return Err(at_fault(setting.origin, message.to_owned()));
+    };
+    let Some(workflows) = entries.remove("workflows") else {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        return Ok(BTreeMap::from([(stem, setting)]));
+    };
+    if let Some((key, other)) = entries.pop_first() {
+        let message =
+            format!("`{key}` is beside `workflows`: a file holds either one workflow, or several there");
+        return Err(at_fault(other.origin, message));
+    }
+    match workflows.content {
+        Content::Table(workflows) => Ok(workflows),
+        _ => Err(at_fault(workflows.origin, "`workflows` takes workflows by name".to_owned())),
+    }
+}
