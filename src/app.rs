@@ -23,12 +23,12 @@ pub use self::addresses::look_up;
 pub use self::reload::ReadConfig;
 use self::reload::{Reloader, log_warnings};
 pub use self::storage::check_data;
-use crate::config::Config;
-use crate::http::{Listener, ListenerError, ReloadRequest, Server};
+use crate::config::{Config, ConfigError};
+use crate::http::{ConfigChange, Listener, ListenerError, Server};
 use crate::model::{Clock, Random, SystemClock, SystemRandom};
 use crate::outbound::{HttpOutbound, Outbound};
 use crate::store::{OnDamage, OpenError, Store, StoreError, engine};
-use crate::warden::{Loops, Parts, Warden, WardenSettings};
+use crate::warden::{Loops, Parts, Warden, WardenSettings, stored_definitions};
 
 /// The interval of checking the health of the store.
 const CHECK_EVERY: Duration = Duration::from_millis(250);
@@ -45,6 +45,12 @@ pub enum AppError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Listen(#[from] ListenerError),
+    /// A workflow that a client defined does not fit this configuration.
+    #[error(
+        "a workflow that a client defined does not fit the configuration: correct that, or define the \
+         workflow in a file\n{0}"
+    )]
+    Definition(ConfigError),
     /// The client for outgoing calls could not be set up.
     #[error("outgoing calls cannot be set up: {0}")]
     Outbound(String),
@@ -113,8 +119,8 @@ pub struct Daemon {
     store: Arc<dyn Store>,
     server: Arc<Server>,
     serving: JoinHandle<()>,
-    reloads: mpsc::Sender<ReloadRequest>,
-    reloading: AbortOnDropHandle<()>,
+    changes: mpsc::Sender<ConfigChange>,
+    changing: AbortOnDropHandle<()>,
     loops: Loops,
     stop: CancellationToken,
     stall_timeout: Duration,
@@ -126,22 +132,28 @@ impl Daemon {
     /// store is recovered.
     pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Self, AppError> {
         let (store, read) = (surroundings.store.clone(), surroundings.configuration.clone());
+        let config = &with_stored(config, &*store).await?;
         let listener = Listener::bind(config.server.listen).await?;
         let address = listener.address();
         surroundings.outbound.listens_on(address);
         let (warden, loops) = Warden::start(surroundings.parts(config, address)).await?;
-        let (reloads, asked) = mpsc::channel(reload::WAITING_MAX);
-        let server = Server::new(warden.clone(), config, address, reloads.clone());
-        let reloader =
-            Reloader { read, running: config.clone(), warden: warden.clone(), server: server.clone() };
-        let reloading = AbortOnDropHandle::new(tokio::spawn(reloader.run(asked)));
+        let (changes, asked) = mpsc::channel(reload::WAITING_MAX);
+        let server = Server::new(warden.clone(), config, address, changes.clone());
+        let reloader = Reloader {
+            read,
+            running: config.clone(),
+            in_force: config.clone(),
+            warden: warden.clone(),
+            server: server.clone(),
+        };
+        let changing = AbortOnDropHandle::new(tokio::spawn(reloader.run(asked)));
         let stop = CancellationToken::new();
         let (router, limits, patience) =
             (server.router(), config.limits.clone(), config.server.shutdown_timeout);
         let until = stop.clone();
         let serving = tokio::spawn(async move { listener.serve(router, &limits, patience, until).await });
         let stall_timeout = config.storage.stall_timeout;
-        Ok(Self { address, warden, store, server, serving, reloads, reloading, loops, stop, stall_timeout })
+        Ok(Self { address, warden, store, server, serving, changes, changing, loops, stop, stall_timeout })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -166,8 +178,8 @@ impl Daemon {
 
     /// Reads the configuration anew. The outcome is logged.
     fn reload(&self) {
-        let (request, _) = oneshot::channel();
-        if self.reloads.try_send(request).is_err() {
+        let (answer, _) = oneshot::channel();
+        if self.changes.try_send(ConfigChange::Reload(answer)).is_err() {
             tracing::warn!("reloads are waiting already");
         }
     }
@@ -201,7 +213,7 @@ impl Daemon {
         self.server.drain();
         self.stop.cancel();
         let _ = self.serving.await;
-        drop(self.reloading);
+        drop(self.changing);
         self.loops.stop().await;
         let store = self.store;
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
@@ -262,6 +274,16 @@ pub async fn run(mut config: Config, on_damage: OnDamage, read: ReadConfig) -> R
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The configuration with the workflows that clients defined.
+async fn with_stored(config: &Config, store: &dyn Store) -> Result<Config, AppError> {
+    let definitions = stored_definitions(store).await?;
+    if definitions.is_empty() {
+        return Ok(config.clone());
+    }
+    let merged = config.with_definitions(definitions).and_then(|merged| merged.within(config));
+    Ok(merged.map_err(AppError::Definition)?.0)
 }
 
 async fn open(config: &Config, on_damage: OnDamage, read: ReadConfig) -> Result<Daemon, AppError> {

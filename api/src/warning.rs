@@ -41,6 +41,7 @@ codes! {
     AddressNotAllowed: "address-not-allowed", "an address is private, so calls to it are refused";
     TokenWithoutWorkflows: "token-without-workflows", "a token is limited to workflows that do not exist";
     WorkflowMisspelt: "workflow-misspelt", "a workflow created on first use has almost a configured name";
+    WorkflowDefinedTwice: "workflow-defined-twice", "a file and a client define a workflow; the file wins";
     AllSilenced: "all-silenced", "a silence applies to all workflows";
 }
 

@@ -439,6 +439,8 @@ words! {
     WorkflowSource {
         /// The configuration.
         Config = "config",
+        /// A client, by `PUT /v1/workflows/{workflow}`.
+        Api = "api",
         /// Its first item.
         FirstUse = "first_use",
     }

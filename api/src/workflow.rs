@@ -17,7 +17,7 @@ pub struct Workflow {
     /// What defined it.
     #[cfg_attr(feature = "schema", schema(value_type = WorkflowSource))]
     pub source: Word<WorkflowSource>,
-    /// When its first item created it; null if it is configured.
+    /// When its first item created it, or a client defined it; null if it is configured.
     pub created_at: Option<WallTime>,
     /// The deadline of an item, unless its request or step has another.
     pub deadline: String,

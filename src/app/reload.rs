@@ -1,80 +1,138 @@
-//! Reloading the configuration while the daemon runs: as a whole or not at all.
+//! Changes of the configuration while the daemon runs: reloads, and workflows that clients define.
 //!
-//! One reload runs at a time. What it reads is checked as at the start, then put in force; a configuration
-//! that is refused changes nothing. Some settings take a restart: they are kept, and named.
+//! One change is made at a time, as a whole or not at all. What was read is checked as at the start, then put
+//! in force; what is refused changes nothing. Some settings take a restart: they are kept, and named. A
+//! definition is checked together with the files as they were read last, and is durable before it is in
+//! force.
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
 use super::addresses::look_up;
-use crate::config::{Config, ConfigError};
-use crate::http::{ReloadError, ReloadRequest, Reloaded, Server};
-use crate::model::Warning;
+use crate::config::{Config, ConfigError, Definitions, Origin};
+use crate::http::{ConfigChange, ConfigChangeError, Reloaded, Server};
+use crate::model::{Definition, Warning, WorkflowName};
 use crate::warden::{Adopted, Warden};
 
-/// Reads the configuration anew.
-pub type ReadConfig = Arc<dyn Fn() -> Result<Config, ConfigError> + Send + Sync>;
+/// Reads the configuration anew, with these definitions.
+pub type ReadConfig = Arc<dyn Fn(Definitions) -> Result<Config, ConfigError> + Send + Sync>;
 
-/// The most requests for a reload that wait for another one.
+/// The most changes that wait for another one.
 pub(super) const WAITING_MAX: usize = 16;
 
 pub(super) struct Reloader {
     pub read: ReadConfig,
     /// As it was at the start.
     pub running: Config,
+    pub in_force: Config,
     pub warden: Arc<Warden>,
     pub server: Arc<Server>,
 }
 
 impl Reloader {
-    /// Answers requests for a reload, one after the other.
-    pub async fn run(self, mut asked: mpsc::Receiver<ReloadRequest>) {
-        while let Some(request) = asked.recv().await {
-            let outcome = self.reload().await;
-            self.server.reloaded(outcome.is_ok());
-            match &outcome {
-                Ok(Reloaded { needs_restart, warnings }) => {
-                    log_warnings(warnings);
-                    tracing::info!("the configuration was reloaded");
-                    if !needs_restart.is_empty() {
-                        tracing::warn!("needs a restart: {}", needs_restart.join(", "));
-                    }
-                }
-                Err(ReloadError::Config(error)) => {
-                    tracing::error!("the configuration was not reloaded, the former one stays in force");
-                    for problem in error.problems() {
-                        tracing::error!("{problem}");
-                    }
-                }
-                Err(ReloadError::Store(error)) => {
-                    tracing::error!(%error, "the configuration is in force, but not for all items");
-                }
-            }
+    /// Makes the changes that are asked for, one after the other.
+    pub async fn run(mut self, mut asked: mpsc::Receiver<ConfigChange>) {
+        while let Some(change) = asked.recv().await {
             // Who asked may be gone.
-            let _ = request.send(outcome);
+            match change {
+                ConfigChange::Reload(answer) => {
+                    let outcome = self.reload().await;
+                    self.server.reloaded(outcome.is_ok());
+                    log(&outcome);
+                    let _ = answer.send(outcome);
+                }
+                ConfigChange::Define(name, definition, answer) => {
+                    let _ = answer.send(self.define(name, definition).await);
+                }
+                ConfigChange::Remove(name, answer) => drop(answer.send(self.remove(&name).await)),
+            }
         }
     }
 
-    async fn reload(&self) -> Result<Reloaded, ReloadError> {
-        let read = self.read.clone();
-        let config = match tokio::task::spawn_blocking(move || read()).await {
-            Ok(config) => config?,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-        };
+    async fn reload(&mut self) -> Result<Reloaded, ConfigChangeError> {
+        let (read, definitions) = (self.read.clone(), self.warden.workflows.definitions());
+        let config = blocking(move || read(definitions)).await?;
         let (config, needs_restart) = config.within(&self.running)?;
-        self.server.adopt(&config);
-        self.warden.adopt(adopted(&config)).await?;
-        let mut warnings = look_up(&config.destinations).await;
-        self.server.warn(warnings.clone());
-        warnings.splice(..0, config.warnings);
+        let (mut warnings, destinations) = (config.warnings.clone(), config.destinations.clone());
+        self.adopt(config).await?;
+        let found = look_up(&destinations).await;
+        self.server.warn(found.clone());
+        warnings.extend(found);
         Ok(Reloaded { needs_restart, warnings })
+    }
+
+    /// Returns whether the workflow is new.
+    async fn define(
+        &mut self,
+        name: WorkflowName,
+        definition: Arc<Definition>,
+    ) -> Result<bool, ConfigChangeError> {
+        let mut definitions = self.warden.workflows.definitions();
+        self.warden.workflows.check_definable(&name)?;
+        definitions.insert(name.clone(), definition.clone());
+        let config = self.with(definitions).await.map_err(|error| {
+            let is_of_client = error.problems().iter().all(|problem| problem.origin == Origin::Api);
+            if is_of_client { ConfigChangeError::Definition(error) } else { error.into() }
+        })?;
+        let is_new = self.warden.store_definition(&name, definition).await?;
+        self.adopt(config).await?;
+        tracing::info!(workflow = %name, "workflow defined by a client");
+        Ok(is_new)
+    }
+
+    async fn remove(&mut self, name: &WorkflowName) -> Result<(), ConfigChangeError> {
+        let mut definitions = self.warden.workflows.definitions();
+        definitions.remove(name);
+        let config = self.with(definitions).await?;
+        self.warden.retention.delete_workflow(name).await?;
+        self.adopt(config).await?;
+        tracing::info!(workflow = %name, "workflow removed that a client had defined");
+        Ok(())
+    }
+
+    /// The configuration in force with other definitions.
+    async fn with(&self, definitions: Definitions) -> Result<Config, ConfigError> {
+        let in_force = self.in_force.clone();
+        let config = blocking(move || in_force.with_definitions(definitions)).await?;
+        Ok(config.within(&self.running)?.0)
+    }
+
+    async fn adopt(&mut self, config: Config) -> Result<(), ConfigChangeError> {
+        self.server.adopt(&config);
+        let Config { policies, receivers, redrives, .. } = config.clone();
+        self.in_force = config;
+        self.warden.adopt(Adopted { policies, receivers, redrives }).await?;
+        Ok(())
     }
 }
 
-fn adopted(config: &Config) -> Adopted {
-    let Config { policies, receivers, redrives, .. } = config;
-    Adopted { policies: policies.clone(), receivers: receivers.clone(), redrives: redrives.clone() }
+async fn blocking<T: Send + 'static>(read: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(read).await {
+        Ok(config) => config,
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+fn log(outcome: &Result<Reloaded, ConfigChangeError>) {
+    match outcome {
+        Ok(Reloaded { needs_restart, warnings }) => {
+            log_warnings(warnings);
+            tracing::info!("the configuration was reloaded");
+            if !needs_restart.is_empty() {
+                tracing::warn!("needs a restart: {}", needs_restart.join(", "));
+            }
+        }
+        Err(ConfigChangeError::Config(error) | ConfigChangeError::Definition(error)) => {
+            tracing::error!("the configuration was not reloaded, the former one stays in force");
+            for problem in error.problems() {
+                tracing::error!("{problem}");
+            }
+        }
+        Err(ConfigChangeError::Warden(error)) => {
+            tracing::error!(%error, "the configuration is in force, but not for all items");
+        }
+    }
 }
 
 pub(super) fn log_warnings(warnings: &[Warning]) {

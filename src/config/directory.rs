@@ -36,35 +36,55 @@ pub(super) fn setting() -> SettingPath {
     SettingPath::dotted("workflows_from.path")
 }
 
-/// The `workflows` of all files in the directory, which `origin` names. `defined` are the settings of the
-/// layers below.
-pub(super) fn read(
-    directory: &Path,
-    origin: &Origin,
-    defined: &Setting,
-    problems: &mut Vec<Problem>,
-) -> Setting {
-    let mut workflows: BTreeMap<String, Setting> = BTreeMap::new();
-    let files = files(directory).unwrap_or_else(|message| {
-        problems.push(Problem { origin: origin.clone(), path: setting(), message });
-        Vec::new()
-    });
-    let known = defined.entry("workflows");
-    for path in files {
-        for (name, workflow) in in_file(&path, problems) {
-            let first = workflows.get(&name).or_else(|| known?.entry(&name));
-            if let Some(first) = first {
-                let message = format!("is defined twice: here and in {}; remove one of them", first.origin);
-                let path = SettingPath::dotted("workflows").key(&name);
-                problems.push(Problem { origin: workflow.origin, path, message });
-            } else {
-                workflows.insert(name, workflow);
+/// A directory as it was read.
+pub(super) struct Directory {
+    path: PathBuf,
+    /// Where its name is set.
+    origin: Origin,
+    /// The files and their texts. The error says why one cannot be read.
+    files: Result<Vec<(PathBuf, Result<String, String>)>, String>,
+}
+
+impl Directory {
+    pub(super) fn read(path: &Path, origin: Origin) -> Self {
+        let with_text = |path: PathBuf| {
+            let text = text_of(&path);
+            (path, text)
+        };
+        let files = files(path).map(|files| files.into_iter().map(with_text).collect());
+        Self { path: path.to_owned(), origin, files }
+    }
+
+    /// The `workflows` of all files. `defined` are the settings of the layers below.
+    pub(super) fn workflows(&self, defined: &Setting, problems: &mut Vec<Problem>) -> Setting {
+        let mut workflows: BTreeMap<String, Setting> = BTreeMap::new();
+        let files = self.files.as_ref().map_or_else(
+            |message| {
+                let (origin, message) = (self.origin.clone(), message.clone());
+                problems.push(Problem { origin, path: setting(), message });
+                [].as_slice()
+            },
+            Vec::as_slice,
+        );
+        let known = defined.entry("workflows");
+        for (path, text) in files {
+            let in_file = parse(path, text).map_err(|problem| problems.push(problem)).unwrap_or_default();
+            for (name, workflow) in in_file {
+                let first = workflows.get(&name).or_else(|| known?.entry(&name));
+                if let Some(first) = first {
+                    let message =
+                        format!("is defined twice: here and in {}; remove one of them", first.origin);
+                    let path = SettingPath::dotted("workflows").key(&name);
+                    problems.push(Problem { origin: workflow.origin, path, message });
+                } else {
+                    workflows.insert(name, workflow);
+                }
             }
         }
+        let origin = Origin::File(self.path.display().to_string().into(), None);
+        let table = Setting { origin, content: Content::Table(workflows) };
+        table.below(&["workflows".to_owned()])
     }
-    let origin = Origin::File(directory.display().to_string().into(), None);
-    let table = Setting { origin, content: Content::Table(workflows) };
-    table.below(&["workflows".to_owned()])
 }
 
 /// The files with workflows, in the order of their names.
@@ -95,26 +115,19 @@ fn is_yaml(path: &Path) -> bool {
     path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml")
 }
 
-/// The workflows in a file, by name.
-fn in_file(path: &Path, problems: &mut Vec<Problem>) -> BTreeMap<String, Setting> {
-    match parse(path) {
-        Ok(workflows) => workflows,
-        Err(problem) => {
-            problems.push(problem);
-            BTreeMap::new()
-        }
-    }
+fn text_of(path: &Path) -> Result<String, String> {
+    let bytes = read_file(&path.display().to_string(), FILE_MAX)?;
+    String::from_utf8(bytes).map_err(|_| "is not UTF-8 text".to_owned())
 }
 
-fn parse(path: &Path) -> Result<BTreeMap<String, Setting>, Problem> {
+/// The workflows in a file, by name.
+fn parse(path: &Path, text: &Result<String, String>) -> Result<BTreeMap<String, Setting>, Problem> {
     let name: Arc<str> = path.display().to_string().into();
     let origin = |position| Origin::File(name.clone(), position);
     let at_fault =
         |origin: Origin, message: String| Problem { origin, path: SettingPath::default(), message };
-    let bytes = read_file(&name, FILE_MAX).map_err(|message| at_fault(origin(None), message))?;
-    let text =
-        String::from_utf8(bytes).map_err(|_| at_fault(origin(None), "is not UTF-8 text".to_owned()))?;
-    let parsed = if is_yaml(path) { yaml::parse(&text, origin) } else { Setting::parse(&text, origin) };
+    let text = text.as_ref().map_err(|message| at_fault(origin(None), message.clone()))?;
+    let parsed = if is_yaml(path) { yaml::parse(text, origin) } else { Setting::parse(text, origin) };
     let mut setting = parsed?;
     let Content::Table(entries) = &mut setting.content else {
         let message = "is no table of settings, nor of workflows under `workflows`";

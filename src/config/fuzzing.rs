@@ -14,7 +14,8 @@ pub fn settings(bytes: &[u8]) {
     let file = parts.next().unwrap_or_default();
     let lines = file.split('\n').count();
     let environment: Environment = parts.filter_map(|part| part.split_once('=')).collect();
-    let sources = Sources { file: Some(ConfigFile::from_text(FILE, file)), environment, flags: Vec::new() };
+    let sources =
+        Sources { file: Some(ConfigFile::from_text(FILE, file)), environment, ..Sources::default() };
     match Config::load(sources.clone()) {
         Ok(config) => {
             let again = Config::load(sources).expect("it could be read");
@@ -36,7 +37,7 @@ pub fn settings(bytes: &[u8]) {
                     Origin::File(name, Some(position)) if &**name == FILE => {
                         assert!((1..=lines).contains(&position.line), "{shown}");
                     }
-                    Origin::File(..) | Origin::Variable(_) | Origin::CommandLine => {}
+                    Origin::File(..) | Origin::Api | Origin::Variable(_) | Origin::CommandLine => {}
                 }
             }
         }

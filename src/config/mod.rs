@@ -18,6 +18,7 @@
 mod alerting;
 mod checks;
 mod daemon;
+mod definition;
 mod directory;
 mod duration;
 mod environment;
@@ -57,6 +58,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 pub use self::daemon::PAYLOAD_MAX;
+pub use self::definition::{Definitions, definition_from, definition_text};
 pub use self::environment::Environment;
 pub use self::error::{ConfigError, Problem};
 pub use self::host::{host_in, host_of, origin_of};
@@ -70,7 +72,7 @@ pub use self::warnings::Destination;
 
 use self::alerting::WrittenAlerting;
 use self::checks::Checks;
-use self::directory::WorkflowsFrom;
+use self::directory::{Directory, WorkflowsFrom};
 use self::heartbeat::WrittenHeartbeat;
 use self::reader::Reader;
 use self::receiver::{WrittenReceiver, WrittenReceiverDefaults};
@@ -110,6 +112,20 @@ pub struct Config {
     /// Called addresses that must be public, whose names have to be resolved to check that.
     pub destinations: Vec<Destination>,
     fixed: Fixed,
+    kept: Kept,
+}
+
+/// What it was read from. Without its content in `Debug`, because it may contain secrets.
+#[derive(Clone, Default)]
+struct Kept {
+    sources: Arc<Sources>,
+    directory: Option<Arc<Directory>>,
+}
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("…")
+    }
 }
 
 impl Config {
@@ -118,12 +134,20 @@ impl Config {
     /// # Errors
     /// All problems that were found, without those that may only follow from a setting that cannot be parsed.
     pub fn load(sources: Sources) -> Result<Self, ConfigError> {
+        Self::load_from(sources, None)
+    }
+
+    /// With a directory that was `read` already.
+    fn load_from(sources: Sources, read: Option<Arc<Directory>>) -> Result<Self, ConfigError> {
         let file = sources.file.as_ref().map(|file| file.name().to_owned());
-        let Merged { written, environment, problems } = sources.merge()?;
+        let Merged { written, environment, problems, warnings, directory } = sources.merge(read)?;
         let (tables, written, mut problems) = Tables::read(written, problems)?;
         match tables.resolve(Checks::new(&written, &environment)) {
-            Ok(config) if problems.is_empty() => {
-                return Ok(Self { file, fixed: Fixed::of(&written), ..config });
+            Ok(mut config) if problems.is_empty() => {
+                config.policies.definitions = sources.definitions.len();
+                let kept = Kept { sources: Arc::new(sources), directory };
+                let warnings = config.warnings.into_iter().chain(warnings).collect();
+                return Ok(Self { file, fixed: Fixed::of(&written), kept, warnings, ..config });
             }
             Ok(_) => {}
             Err(found) => {
@@ -249,6 +273,9 @@ impl Tables {
             alerting::spare(checks_of, &table, &mut policy.alerting, &least);
         }
 
+        let is_defined =
+            |name: &str| checks.origin_of(&SettingPath::dotted("workflows").key(name)) == Origin::Api;
+        let defined = workflows.keys().filter(|name| is_defined(name)).cloned().collect();
         let problems = checks.into_problems();
         if !problems.is_empty() {
             return Err(ConfigError::new(problems));
@@ -261,6 +288,8 @@ impl Tables {
             limits: self.limits,
             log: self.log,
             policies: PolicySet {
+                defined,
+                definitions: 0,
                 configured: workflows.into_iter().map(|(name, policy)| (name, Arc::new(policy))).collect(),
                 default: Arc::new(default_workflow),
                 create_on_first_use: self.workflow_defaults.create_on_first_use,
@@ -275,6 +304,7 @@ impl Tables {
             warnings,
             destinations,
             fixed: Fixed::default(),
+            kept: Kept::default(),
         })
     }
 }

@@ -12,6 +12,8 @@ pub enum Origin {
     Defaults(Option<Position>),
     /// A file by its name; without a position if it is at fault as a whole.
     File(Arc<str>, Option<Position>),
+    /// The definition of a workflow that a client sent.
+    Api,
     /// An environment variable by its name.
     Variable(Arc<str>),
     CommandLine,
@@ -21,7 +23,7 @@ impl Origin {
     pub(super) fn line(&self) -> Option<usize> {
         match self {
             Self::Defaults(Some(position)) | Self::File(_, Some(position)) => Some(position.line),
-            Self::Defaults(None) | Self::File(_, None) | Self::Variable(_) | Self::CommandLine => None,
+            _ => None,
         }
     }
 
@@ -37,6 +39,7 @@ impl fmt::Display for Origin {
             Self::Defaults(None) => formatter.write_str("compiled-in defaults"),
             Self::File(name, Some(position)) => write!(formatter, "{name}:{position}"),
             Self::File(name, None) => formatter.write_str(name),
+            Self::Api => formatter.write_str("defined by the API"),
             Self::Variable(name) => write!(formatter, "environment variable {name}"),
             Self::CommandLine => formatter.write_str("command line"),
         }

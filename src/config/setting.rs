@@ -62,6 +62,60 @@ impl Setting {
         Self { origin: origin.clone(), content }
     }
 
+    /// A setting from JSON. The error is a message, and the path below this setting that it is about.
+    pub fn from_json(
+        value: &serde_json::Value,
+        origin: &Origin,
+        path: &SettingPath,
+    ) -> Result<Self, (SettingPath, String)> {
+        use serde_json::Value as Json;
+        let content = match value {
+            Json::Null => {
+                return Err((path.clone(), "has no value; leave it out for its default".to_owned()));
+            }
+            Json::Bool(value) => Content::Scalar(Value::Boolean(*value)),
+            Json::Number(number) => Content::Scalar(match (number.as_i64(), number.as_f64()) {
+                (Some(number), _) => Value::Integer(number),
+                (None, Some(number)) => Value::Float(number),
+                (None, None) => return Err((path.clone(), "the number is too large".to_owned())),
+            }),
+            Json::String(text) => Content::Scalar(Value::String(text.clone())),
+            Json::Array(elements) => {
+                let element = |(index, element)| Self::from_json(element, origin, &path.index(index));
+                Content::List(elements.iter().enumerate().map(element).collect::<Result<_, _>>()?)
+            }
+            Json::Object(entries) => Content::Table(Self::table_from_json(entries, origin, path)?),
+        };
+        Ok(Self { origin: origin.clone(), content })
+    }
+
+    /// The entries of a table from JSON.
+    pub fn table_from_json(
+        entries: &serde_json::Map<String, serde_json::Value>,
+        origin: &Origin,
+        path: &SettingPath,
+    ) -> Result<BTreeMap<String, Self>, (SettingPath, String)> {
+        let entry = |(key, value): (&String, &serde_json::Value)| {
+            Ok((key.clone(), Self::from_json(value, origin, &path.key(key))?))
+        };
+        entries.iter().map(entry).collect()
+    }
+
+    /// As JSON; dates are texts.
+    pub fn to_json(&self) -> serde_json::Value {
+        match &self.content {
+            Content::Scalar(Value::String(text)) => text.as_str().into(),
+            Content::Scalar(Value::Integer(number)) => (*number).into(),
+            Content::Scalar(Value::Float(number)) => (*number).into(),
+            Content::Scalar(Value::Boolean(value)) => (*value).into(),
+            Content::Scalar(other) => other.to_string().into(),
+            Content::List(elements) => elements.iter().map(Self::to_json).collect(),
+            Content::Table(entries) => {
+                entries.iter().map(|(key, setting)| (key.clone(), setting.to_json())).collect()
+            }
+        }
+    }
+
     /// Wraps this setting in tables; the outermost of `keys` comes first.
     pub fn below(self, keys: &[String]) -> Self {
         keys.iter().rev().fold(self, |inner, key| Self {

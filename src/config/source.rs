@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use toml::Value;
 
-use super::directory;
+use super::definition::{self, Definitions};
+use super::directory::Directory;
 use super::environment::Environment;
 use super::error::{ConfigError, Problem};
 use super::origin::{Lines, Origin};
 use super::path::SettingPath;
 use super::setting::{Content, Setting};
+use crate::model::Warning;
 
 /// The compiled-in `config/warden.toml`: every setting with its default and its description.
 pub const DEFAULTS: &str = include_str!("../../config/warden.toml");
@@ -23,6 +25,8 @@ pub struct Sources {
     pub environment: Environment,
     /// Dotted paths of settings, and their values.
     pub flags: Vec<(String, Value)>,
+    /// The workflows that clients defined.
+    pub definitions: Definitions,
 }
 
 /// The content of a configuration file. Without `Debug`, because it may contain secrets.
@@ -38,6 +42,9 @@ pub(super) struct Merged {
     pub environment: Environment,
     /// Conflicts between layers.
     pub problems: Vec<Problem>,
+    pub warnings: Vec<Warning>,
+    /// The files that were read.
+    pub directory: Option<Arc<Directory>>,
 }
 
 impl ConfigFile {
@@ -80,6 +87,10 @@ impl ConfigFile {
         &self.name
     }
 
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// A text with a name for messages.
     pub fn from_text(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self { name: name.into(), text: text.into() }
@@ -87,11 +98,11 @@ impl ConfigFile {
 }
 
 impl Sources {
-    /// Merges the layers, and reads the directory that they name.
+    /// Merges the layers. The directory that they name is read, unless it is `read` already.
     ///
     /// # Errors
     /// The file is no valid TOML.
-    pub(super) fn merge(self) -> Result<Merged, ConfigError> {
+    pub(super) fn merge(&self, read: Option<Arc<Directory>>) -> Result<Merged, ConfigError> {
         let mut below = defaults();
         let mut problems = Vec::new();
         if let Some(ConfigFile { name, text }) = &self.file {
@@ -101,16 +112,20 @@ impl Sources {
         }
         // Any layer may name the directory, whose workflows those above the file may change.
         let mut written = below.clone();
-        let mut above = Vec::new();
-        self.lay_over(&mut written, &mut above);
-        if let Some((directory, origin)) = directory_in(&written) {
-            let workflows = directory::read(&directory, &origin, &below, &mut problems);
+        self.lay_over(&mut written, &mut Vec::new());
+        let directory = directory_in(&written).map(|(path, origin)| {
+            let directory = read.unwrap_or_else(|| Arc::new(Directory::read(&path, origin)));
+            let workflows = directory.workflows(&below, &mut problems);
             below.merge(workflows, &SettingPath::default(), &mut problems);
-            (written, above) = (below, Vec::new());
-            self.lay_over(&mut written, &mut above);
+            directory
+        });
+        let (workflows, warnings) = definition::read(&self.definitions, &below, &mut problems);
+        let mut written = below;
+        if !self.definitions.is_empty() {
+            written.merge(workflows, &SettingPath::default(), &mut problems);
         }
-        problems.append(&mut above);
-        Ok(Merged { written, environment: self.environment, problems })
+        self.lay_over(&mut written, &mut problems);
+        Ok(Merged { written, environment: self.environment.clone(), problems, warnings, directory })
     }
 
     /// Merges the layers above the file.

@@ -46,5 +46,5 @@ mod trouble;
 mod view;
 mod workflows;
 
-pub use self::reload::{ReloadError, ReloadRequest, Reloaded};
+pub use self::reload::{ConfigChange, ConfigChangeError, Reloaded};
 pub use self::server::{Listener, ListenerError, Server};

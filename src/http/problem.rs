@@ -12,7 +12,7 @@ use warden_api::ProblemDocument;
 use warden_api::problem::TYPE_PREFIX;
 use warden_api::run::UnmetRequirement;
 
-use super::reload::ReloadError;
+use super::reload::ConfigChangeError;
 use crate::model::{ItemId, quote, run};
 use crate::store::StoreError;
 use crate::warden::WardenError;
@@ -241,13 +241,18 @@ impl IntoResponse for Problem {
     }
 }
 
-impl From<ReloadError> for Problem {
-    fn from(error: ReloadError) -> Self {
+impl From<ConfigChangeError> for Problem {
+    fn from(error: ConfigChangeError) -> Self {
         match error {
-            ReloadError::Config(error) => {
+            ConfigChangeError::Config(error) => {
                 Self::configuration_invalid(format!("the former configuration stays in force:\n{error}"))
             }
-            ReloadError::Store(error) => WardenError::from(error).into(),
+            ConfigChangeError::Definition(error) => {
+                let told =
+                    |problem: &crate::config::Problem| format!("{}: {}", problem.path, problem.message);
+                Self::invalid(error.problems().iter().map(told).collect::<Vec<_>>().join("; "))
+            }
+            ConfigChangeError::Warden(error) => error.into(),
         }
     }
 }

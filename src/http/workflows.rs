@@ -1,16 +1,19 @@
 //! Workflows: policies, counts and deletion.
 
+use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use warden_api::Page;
 use warden_api::workflow::Stats;
 
+use super::document::document;
 use super::json::Json;
 use super::page::Paging;
 use super::problem::{Problem, success};
+use super::reload::{ConfigChange, change};
 use super::request::Query;
-use super::server::{Allowed, AnyWorkflow, InPath};
+use super::server::{Allowed, AnyWorkflow, InPath, Services};
 use super::view::{self, WorkflowFacts};
-use crate::model::WorkflowName;
+use crate::model::{Definition, WorkflowName};
 use crate::warden::{WardenError, WorkflowEntry};
 
 pub async fn list(
@@ -31,10 +34,24 @@ pub async fn list(
 
 pub async fn get(allowed: Allowed<InPath<WorkflowName>>) -> Result<Json<warden_api::Workflow>, Problem> {
     let (services, name) = allowed.granted();
-    let entry = services.workflows.list().into_iter().find(|entry| entry.name == name);
-    let entry = entry.ok_or_else(|| unknown(&name))?;
-    let next_expected_at = services.expectations.next_expected_at(&name);
-    Ok(Json(WorkflowFacts { entry, next_expected_at, moment: services.moment() }.into()))
+    one(&services, &name).map(Json)
+}
+
+fn one(services: &Services, name: &WorkflowName) -> Result<warden_api::Workflow, Problem> {
+    let entry = services.workflows.list().into_iter().find(|entry| entry.name == *name);
+    let entry = entry.ok_or_else(|| unknown(name))?;
+    let next_expected_at = services.expectations.next_expected_at(name);
+    Ok(WorkflowFacts { entry, next_expected_at, moment: services.moment() }.into())
+}
+
+pub async fn put(allowed: Allowed<InPath<WorkflowName>>, request: Request) -> Result<Response, Problem> {
+    let (services, name) = allowed.granted();
+    let (parts, body) = request.into_parts();
+    let definition: Definition = document(services.server(), &parts, body).await?;
+    let define = |answer| ConfigChange::Define(name.clone(), definition.into(), answer);
+    let is_new = change(services.server(), define).await?;
+    let status = if is_new { success::CREATED } else { success::OK };
+    Ok((status, Json(one(&services, &name)?)).into_response())
 }
 
 pub async fn stats(allowed: Allowed<InPath<WorkflowName>>) -> Result<Json<Stats>, Problem> {
@@ -48,7 +65,11 @@ pub async fn stats(allowed: Allowed<InPath<WorkflowName>>) -> Result<Json<Stats>
 
 pub async fn delete(allowed: Allowed<InPath<WorkflowName>>) -> Result<Response, Problem> {
     let (services, name) = allowed.granted();
-    services.retention.delete_workflow(&name).await?;
+    if services.workflows.is_defined(&name) {
+        change(services.server(), |answer| ConfigChange::Remove(name.clone(), answer)).await?;
+    } else {
+        services.retention.delete_workflow(&name).await?;
+    }
     let by = services.access().name().unwrap_or("anonymous");
     tracing::info!(workflow = %name, by, "workflow deleted");
     Ok(success::DONE.into_response())

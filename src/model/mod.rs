@@ -63,5 +63,5 @@ pub use trace::TraceContext;
 pub use warden_api::name::{self, ItemId, NameError, StepName, WorkflowName};
 pub use warden_api::word::Severity;
 pub use warning::{Warning, WarningCode};
-pub use workflow::{AlertPolicy, Escalation, Flapping, Policies, Policy, Workflow};
+pub use workflow::{AlertPolicy, Definition, Escalation, Flapping, Policies, Policy, Workflow};
 pub use zone::{UnknownZone, Zone};

@@ -150,9 +150,16 @@ impl Policy {
     }
 }
 
-/// A workflow that is not configured: its first item created it, and the default policy applies.
+/// The settings of a workflow as a client wrote them: those of `[workflows.NAME]`.
+pub type Definition = serde_json::Map<String, serde_json::Value>;
+
+/// A workflow that is stored: its first item created it, and the default policy applies, or a client defined
+/// it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Workflow {
     pub name: WorkflowName,
     pub created_at: Timestamp,
+    /// `None` if its first item created it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub definition: Option<Arc<Definition>>,
 }

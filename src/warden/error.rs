@@ -30,7 +30,7 @@ pub enum WardenError {
     WorkflowNotFound(WorkflowName),
     #[error("the workflow {0} does not exist: it is neither configured nor has it been used")]
     WorkflowUnknown(WorkflowName),
-    #[error("the workflow {0} is defined in the configuration; remove it there")]
+    #[error("the workflow {0} is defined in the configuration; change it there")]
     WorkflowConfigured(WorkflowName),
     /// It has open items or an open incident.
     #[error("the workflow {name} cannot be deleted: {what}")]

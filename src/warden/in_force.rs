@@ -4,20 +4,21 @@
 //! Items, counters, timers and open incidents live on. An incident whose items move to other groups ends like
 //! any other: after those that it is continued in have begun.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use super::Warden;
 use super::census::Census;
 use super::context::Context;
 use super::expectations::ExpectedWork;
 use super::redrives::Targets;
 use super::steps::StepCounts;
 use super::workflows::PolicySet;
-use crate::model::{Clock, IndexedItem, ItemNumber, WorkflowName};
+use super::{Warden, WardenError};
+use crate::model::{Clock, Definition, IndexedItem, ItemNumber, Workflow, WorkflowName};
 use crate::notifier::{Notifier, Receiver};
-use crate::store::{Reads, StoreError};
+use crate::store::{Command, DocumentSet, ListDocuments, Outcome, Store, StoreError, of_kind};
 
 /// The most items read at once.
 const READ_AT_ONCE: usize = 512;
@@ -31,7 +32,7 @@ pub struct Adopted {
 }
 
 pub(super) struct InForce {
-    store: Arc<dyn Reads>,
+    store: Arc<dyn Store>,
     census: Arc<Census>,
     expected: Arc<ExpectedWork>,
     step_counts: Arc<StepCounts>,
@@ -64,7 +65,32 @@ impl InForce {
     }
 }
 
+/// The workflows that clients defined, as stored.
+pub async fn stored_definitions(
+    store: &dyn Store,
+) -> Result<BTreeMap<WorkflowName, Arc<Definition>>, StoreError> {
+    let stored: Vec<Workflow> = of_kind(store.documents(ListDocuments::all(DocumentSet::Workflows)).await?);
+    let definition = |workflow: Workflow| Some((workflow.name, workflow.definition?));
+    Ok(stored.into_iter().filter_map(definition).collect())
+}
+
 impl Warden {
+    /// Stores the definition of a workflow, which is not in force by that. Returns whether the workflow is
+    /// new.
+    pub async fn store_definition(
+        &self,
+        name: &WorkflowName,
+        definition: Arc<Definition>,
+    ) -> Result<bool, WardenError> {
+        let stored_at = self.workflows.stored_at(name);
+        let created_at = stored_at.unwrap_or_else(|| self.clock.now());
+        let workflow = Workflow { name: name.clone(), created_at, definition: Some(definition) };
+        match self.in_force.store.apply_one(Command::put(workflow)).await? {
+            Outcome::StorageFull => Err(WardenError::StorageFull),
+            _ => Ok(stored_at.is_none()),
+        }
+    }
+
     /// Puts a configuration in force. It is in force for whatever comes when this returns, and for most of it
     /// earlier.
     ///

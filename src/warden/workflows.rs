@@ -8,19 +8,27 @@
 //! of it from one configuration. Only the census replaces them, under its lock, so that what it derives from
 //! a policy never is of another configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use warden_api::word::WorkflowSource;
+
 use super::WardenError;
-use crate::model::{Policies, Policy, Redrive, Timestamp, Workflow, WorkflowName, Zone, misspelling_of};
+use crate::model::{
+    Definition, Policies, Policy, Redrive, Timestamp, Workflow, WorkflowName, Zone, misspelling_of,
+};
 use crate::store::{Change, Document, DocumentId, Observer};
 
 /// What one configuration says of workflows.
 #[derive(Clone, Debug)]
 pub struct PolicySet {
     pub configured: BTreeMap<WorkflowName, Arc<Policy>>,
+    /// Those of them that clients defined, and no file.
+    pub defined: BTreeSet<WorkflowName>,
+    /// How many workflows clients defined in all, also those that a file defines too.
+    pub definitions: usize,
     /// Of all other workflows.
     pub default: Arc<Policy>,
     pub create_on_first_use: bool,
@@ -35,9 +43,11 @@ pub struct Workflows {
     made: RwLock<BTreeMap<WorkflowName, Made>>,
 }
 
-/// A workflow that was created on first use.
+/// A workflow that is stored.
 struct Made {
     at: Timestamp,
+    /// `None` if it was created on first use.
+    definition: Option<Arc<Definition>>,
     /// The configured workflow that its name resembles.
     misspells: Option<WorkflowName>,
 }
@@ -46,7 +56,8 @@ struct Made {
 pub struct WorkflowEntry {
     pub name: WorkflowName,
     pub policy: Arc<Policy>,
-    /// When it was first used; `None` if it is configured.
+    pub source: WorkflowSource,
+    /// When it was first used or defined by a client; `None` if it is configured.
     pub created_at: Option<Timestamp>,
 }
 
@@ -70,7 +81,8 @@ impl PolicySet {
     #[cfg(test)]
     pub fn of(configured: BTreeMap<WorkflowName, Arc<Policy>>, default: Arc<Policy>) -> Self {
         let (limit, incident_history) = (usize::MAX, Duration::MAX);
-        Self { configured, default, create_on_first_use: true, limit, incident_history }
+        let (defined, definitions) = (BTreeSet::new(), 0);
+        Self { configured, defined, definitions, default, create_on_first_use: true, limit, incident_history }
     }
 
     /// The workflow's policy, or the default one.
@@ -138,16 +150,18 @@ impl Workflows {
         self.in_force().configured.iter().filter_map(redrives).collect()
     }
 
-    /// The most workflows created on first use that may exist for this item to be stored; `None` if the
-    /// workflow is configured. The store enforces it. An error if the workflow does not exist and must not be
-    /// created.
+    /// The most workflows that may be stored, created on first use or defined by clients, for this item to be
+    /// stored; `None` if the workflow is configured. The store enforces it. An error if the workflow does not
+    /// exist and must not be created.
     pub fn room_for(&self, name: &WorkflowName) -> Result<Option<usize>, WardenError> {
         let policies = self.in_force.read().unwrap_or_else(PoisonError::into_inner);
         if policies.configured.contains_key(name) {
             return Ok(None);
         }
         if policies.create_on_first_use {
-            return Ok(Some(policies.limit.saturating_sub(policies.configured.len())));
+            // The store counts definitions too.
+            let room = policies.limit.saturating_sub(policies.configured.len());
+            return Ok(Some(room.saturating_add(policies.definitions)));
         }
         drop(policies);
         // Created while `create_on_first_use` was on. If it is removed in the meantime, it is not created
@@ -178,16 +192,49 @@ impl Workflows {
         let mut made = self.write();
         // Read under the lock: policies that replace these come to this workflow afterwards.
         let misspells = self.in_force().meant_by(&workflow.name);
-        made.insert(workflow.name.clone(), Made { at: workflow.created_at, misspells });
+        let Workflow { name, created_at: at, definition } = workflow.clone();
+        made.insert(name, Made { at, definition, misspells });
     }
 
     /// Those that were created on first use.
     pub fn made(&self) -> Vec<WorkflowName> {
-        self.read().keys().cloned().collect()
+        let made = self.read();
+        made.iter().filter(|(_, made)| made.definition.is_none()).map(|(name, _)| name.clone()).collect()
     }
 
+    /// Whether it was created on first use.
     pub fn is_made(&self, name: &str) -> bool {
-        self.read().contains_key(name)
+        self.read().get(name).is_some_and(|made| made.definition.is_none())
+    }
+
+    /// What clients defined, whether in force or not.
+    pub fn definitions(&self) -> BTreeMap<WorkflowName, Arc<Definition>> {
+        let made = self.read();
+        made.iter().filter_map(|(name, made)| Some((name.clone(), made.definition.clone()?))).collect()
+    }
+
+    /// Whether a client defined the policy in force.
+    pub fn is_defined(&self, name: &str) -> bool {
+        self.in_force().defined.contains(name)
+    }
+
+    /// Whether a client may define this workflow.
+    pub fn check_definable(&self, name: &WorkflowName) -> Result<(), WardenError> {
+        let policies = self.in_force();
+        let is_configured = policies.configured.contains_key(name);
+        if is_configured && !policies.defined.contains(name) {
+            return Err(WardenError::WorkflowConfigured(name.clone()));
+        }
+        let is_known = is_configured || self.read().contains_key(name);
+        if !is_known && policies.configured.len() + self.made().len() >= policies.limit {
+            return Err(WardenError::TooManyWorkflows { name: name.clone(), limit: policies.limit });
+        }
+        Ok(())
+    }
+
+    /// When it was stored; `None` if it is not.
+    pub(super) fn stored_at(&self, name: &str) -> Option<Timestamp> {
+        self.read().get(name).map(|made| made.at)
     }
 
     pub fn is_configured(&self, name: &str) -> bool {
@@ -197,7 +244,8 @@ impl Workflows {
     /// Workflows created on first use whose names resemble a configured one, with that.
     pub fn misspelt(&self) -> Vec<(WorkflowName, WorkflowName)> {
         let made = self.read();
-        made.iter().filter_map(|(name, made)| Some((name.clone(), made.misspells.clone()?))).collect()
+        let misspelt = made.iter().filter(|(_, made)| made.definition.is_none());
+        misspelt.filter_map(|(name, made)| Some((name.clone(), made.misspells.clone()?))).collect()
     }
 
     /// The configured workflow that the name of this one, created on first use, resembles.
@@ -215,10 +263,18 @@ impl Workflows {
         let policies = self.in_force();
         let mut entries: BTreeMap<_, _> =
             self.read().iter().map(|(name, made)| (name.clone(), Some(made.at))).collect();
-        entries.extend(policies.configured.keys().map(|name| (name.clone(), None)));
-        let entry = |(name, created_at): (WorkflowName, _)| {
+        let by_files = policies.configured.keys().filter(|name| !policies.defined.contains(*name));
+        entries.extend(by_files.map(|name| (name.clone(), None)));
+        let entry = |(name, created_at): (WorkflowName, Option<Timestamp>)| {
             let policy = policies.policy(&name).clone();
-            WorkflowEntry { name, policy, created_at }
+            let source = if policies.defined.contains(&name) {
+                WorkflowSource::Api
+            } else if created_at.is_some() {
+                WorkflowSource::FirstUse
+            } else {
+                WorkflowSource::Config
+            };
+            WorkflowEntry { name, policy, source, created_at }
         };
         entries.into_iter().map(entry).collect()
     }

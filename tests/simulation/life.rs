@@ -56,7 +56,7 @@ impl Life {
             random: Arc::new(SeededRandom::new(world.seed ^ (number << 32))),
             outbound: network.clone(),
             store: store.clone(),
-            configuration: Arc::new(|| Config::load(Sources::default())),
+            configuration: Arc::new(|_| Config::load(Sources::default())),
         };
         let parts = surroundings.parts(&config, ADDRESS.into());
         let (warden, loops) =

@@ -34,7 +34,7 @@ impl Check {
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let file = self.file.as_deref().map(read_config).transpose()?;
         let environment = Environment::of_this_process();
-        let config = Config::load(Sources { file, environment, flags: Vec::new() })?;
+        let config = Config::load(Sources { file, environment, ..Sources::default() })?;
         let name = self
             .file
             .map_or_else(|| "defaults and environment".to_owned(), |file| file.display().to_string());

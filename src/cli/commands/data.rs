@@ -93,7 +93,7 @@ impl Check {
 fn configured(file: Option<&Path>) -> Result<PathBuf, CliError> {
     let file = file.map(read_config).transpose()?;
     let config =
-        Config::load(Sources { file, environment: Environment::of_this_process(), flags: Vec::new() })?;
+        Config::load(Sources { file, environment: Environment::of_this_process(), ..Sources::default() })?;
     match config.storage.directory() {
         Some(directory) => Ok(directory.to_owned()),
         None => Err(CliError::Usage(format!(

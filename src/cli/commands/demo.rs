@@ -36,7 +36,7 @@ impl Demo {
         let (hook, mut notifications) = receive().await?;
         let config = config(&directory, &hook)?;
         let unchanged = config.clone();
-        let read = Arc::new(move || Ok(unchanged.clone()));
+        let read = Arc::new(move |definitions| unchanged.with_definitions(definitions));
         let surroundings = Surroundings::real(&config, OnDamage::Refuse, read)?;
         let daemon = Daemon::start(&config, surroundings).await?;
         let mut stage = Stage { console, base: format!("http://{}", daemon.address()), http: client()? };

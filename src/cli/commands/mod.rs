@@ -46,6 +46,7 @@ mod wait;
 mod windows;
 mod work;
 mod worker;
+mod workflow;
 
 use std::future::Future;
 
@@ -95,6 +96,7 @@ pub enum Command {
     Snooze(incident_actions::Snooze),
     Comment(incident_actions::Comment),
     Silence(silence::Silence),
+    Workflow(workflow::Workflow),
 }
 
 impl Command {
@@ -138,6 +140,7 @@ impl Command {
             Self::Ack(ack) => block_on(ack.run(console)),
             Self::Snooze(snooze) => block_on(snooze.run(console)),
             Self::Comment(comment) => block_on(comment.run(console)),
+            Self::Workflow(workflow) => block_on(workflow.run(console)),
             Self::Silence(silence) => block_on(silence.run(console)),
         }
     }

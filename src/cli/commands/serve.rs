@@ -12,7 +12,7 @@ use toml::Value;
 use super::args::read_config;
 use super::error::CliError;
 use crate::app;
-use crate::config::{Config, ConfigError, ConfigFile, Environment, Sources};
+use crate::config::{Config, ConfigError, ConfigFile, Definitions, Environment, Sources};
 use crate::store::OnDamage;
 
 /// Run the daemon until SIGTERM or SIGINT
@@ -60,9 +60,9 @@ impl Serve {
             .enable_all()
             .build()
             .map_err(|error| CliError::Start(error.to_string()))?;
-        let read = Arc::new(move || {
+        let read = Arc::new(move |definitions| {
             let file = self.config.as_deref().map(ConfigFile::read).transpose()?;
-            self.settings(file, Environment::of_this_process())
+            self.settings(file, Environment::of_this_process(), definitions)
         });
         let result = runtime.block_on(app::run(config, on_damage, read));
         // After a failure a thread may be blocked for ever.
@@ -72,10 +72,15 @@ impl Serve {
 
     fn load(&self, environment: Environment) -> Result<Config, CliError> {
         let file = self.config.as_deref().map(read_config).transpose()?;
-        Ok(self.settings(file, environment)?)
+        Ok(self.settings(file, environment, Definitions::new())?)
     }
 
-    fn settings(&self, file: Option<ConfigFile>, environment: Environment) -> Result<Config, ConfigError> {
+    fn settings(
+        &self,
+        file: Option<ConfigFile>,
+        environment: Environment,
+        definitions: Definitions,
+    ) -> Result<Config, ConfigError> {
         let flags = [
             ("server.listen", &self.listen),
             ("storage.path", &self.data),
@@ -86,7 +91,7 @@ impl Serve {
             Some((setting.to_owned(), Value::String(value.clone()?)))
         };
         let flags = flags.into_iter().filter_map(given).collect();
-        Config::load(Sources { file, environment, flags })
+        Config::load(Sources { file, environment, flags, definitions })
     }
 }
 

@@ -118,6 +118,7 @@ impl From<&AppError> for Exit {
             },
             AppError::System(error) if error.kind() == ErrorKind::PermissionDenied => Self::Permission,
             AppError::Listen(error) if error.is_denied() => Self::Permission,
+            AppError::Definition(_) => Self::Data,
             AppError::Stalled(_) => Self::InputOutput,
             AppError::Listen(_) => Self::Unavailable,
             AppError::Store(_) | AppError::Outbound(_) | AppError::LoopEnded | AppError::System(_) => {

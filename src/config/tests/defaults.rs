@@ -99,7 +99,7 @@ fn every_commented_example_is_right_and_shows_every_setting() {
     assert_eq!(config.policies.configured["uploads"].steps.len(), 2);
     assert_eq!(config.tokens[0].workflows, ["uploads*"]);
 
-    let (tables, ..) = Tables::read(sources().merge().unwrap().written, Vec::new()).unwrap();
+    let (tables, ..) = Tables::read(sources().merge(None).unwrap().written, Vec::new()).unwrap();
     let shown: Vec<_> = tables.receivers.values().map(settings_of).collect();
     for position in 0..shown[0].len() {
         assert!(shown.iter().any(|settings| settings[position]), "setting {position} is in no example");

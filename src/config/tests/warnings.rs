@@ -1,7 +1,7 @@
 //! Warnings about valid settings that are probably mistakes.
 
 use super::*;
-use crate::model::WarningCode;
+use crate::model::{WarningCode, WorkflowName};
 
 const ONCALL: &str = "[receivers.oncall]\nurl = \"https://example.com\"\n";
 /// Settings that cause no warning.
@@ -198,4 +198,20 @@ fn every_code_that_settings_can_have_is_tried_here() {
         let of_data = matches!(code, WarningCode::WorkflowMisspelt | WarningCode::AllSilenced);
         assert!(of_data || tried.contains(&format!("\"{}", code.as_str())), "{}", code.as_str());
     }
+}
+
+#[test]
+fn a_workflow_that_a_file_and_a_client_define_is_that_of_the_file() {
+    let definition = Arc::new(serde_json::from_str(r#"{"deadline": "5m"}"#).unwrap());
+    let definitions: Definitions =
+        ["uploads", "reports"].map(|name| (WorkflowName::new(name).unwrap(), Arc::clone(&definition))).into();
+    let text = format!("{SOUND}[workflows.uploads]\ndeadline = \"9m\"");
+    let config = load(Sources { definitions, ..file(&text) });
+    let codes: Vec<&str> = config.warnings.iter().map(|warning| warning.code.as_str()).collect();
+    assert_eq!(codes, ["workflow-defined-twice"]);
+    let minutes = |name: &str| config.policies.policy(name).deadline.as_secs() / 60;
+    assert_eq!((minutes("uploads"), minutes("reports")), (9, 5));
+    assert_eq!(config.policies.defined, ["reports"].map(|name| WorkflowName::new(name).unwrap()).into());
+    let without = config.with_definitions(Definitions::new()).unwrap();
+    assert!(without.warnings.is_empty() && without.policies.defined.is_empty());
 }

@@ -41,7 +41,7 @@ pub fn detail(problem: Problem) -> Cow<'static, str> {
         }
         Problem::WorkflowInUse => "the workflow uploads cannot be deleted: it has 2 open items".into(),
         Problem::WorkflowConfigured => {
-            "the workflow uploads is defined in the configuration; remove it there".into()
+            "the workflow uploads is defined in the configuration; change it there".into()
         }
         Problem::RunOpen => {
             "run 41 of the workflow nightly is open (its item is \"nightly-41\"); close it first, or set \

@@ -45,7 +45,7 @@ pub use self::rules::Rules;
 pub use self::serve::Call;
 use super::access::Access;
 use super::metrics::HttpMetrics;
-use super::reload::ReloadRequest;
+use super::reload::ConfigChange;
 use super::route::Operations;
 use super::{elsewhere, openapi, routes};
 use crate::config::Config;
@@ -61,7 +61,7 @@ pub struct Server {
     rules: RwLock<Arc<Rules>>,
     address: SocketAddr,
     operations: Operations,
-    reloads: mpsc::Sender<ReloadRequest>,
+    changes: mpsc::Sender<ConfigChange>,
     draining: AtomicBool,
     pub(super) bodies: BodyLimits,
     pub(super) answers: Answers,
@@ -72,12 +72,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// The server at this address, with the configured limits. Requests for a reload go to `reloads`.
+    /// The server at this address, with the configured limits. Changes of the configuration are asked for at
+    /// `changes`.
     pub fn new(
         warden: Arc<Warden>,
         config: &Config,
         address: SocketAddr,
-        reloads: mpsc::Sender<ReloadRequest>,
+        changes: mpsc::Sender<ConfigChange>,
     ) -> Arc<Self> {
         let limits = &config.limits;
         let routes = routes::all();
@@ -87,7 +88,7 @@ impl Server {
             rules: RwLock::new(Arc::new(Rules::new(config, address))),
             address,
             operations: Operations::of(&routes),
-            reloads,
+            changes,
             draining: AtomicBool::new(false),
             bodies: BodyLimits::new(limits.buffered_max, limits.body_timeout),
             answers: Answers::new(limits.answers_max, limits.write_timeout),
@@ -128,11 +129,12 @@ impl Server {
         self.metrics.reloaded(succeeded, self.warden.clock.wall());
     }
 
-    /// Queues a request for a reload.
-    pub(super) fn ask_for_reload(&self, request: ReloadRequest) -> Result<(), Problem> {
-        self.reloads.try_send(request).map_err(|error| match error {
+    /// Queues a change of the configuration.
+    pub(super) fn ask_for(&self, change: ConfigChange) -> Result<(), Problem> {
+        self.changes.try_send(change).map_err(|error| match error {
             TrySendError::Full(_) => {
-                Problem::overloaded("other reloads are waiting; try again later").retry_after(1)
+                let detail = "other changes of the configuration are waiting; try again later";
+                Problem::overloaded(detail).retry_after(1)
             }
             TrySendError::Closed(_) => Problem::unavailable("the warden is shutting down"),
         })

@@ -1,7 +1,6 @@
 //! Documents of workflows and their counts.
 
 use warden_api::WallTime;
-use warden_api::word::WorkflowSource;
 use warden_api::workflow::{Escalation, Expectation, Redrive, Retry, Stats, Step, StepDurations, StepStats};
 
 use super::{duration, told};
@@ -21,11 +20,9 @@ impl From<WorkflowFacts> for warden_api::Workflow {
         let WorkflowFacts { entry, next_expected_at, moment } = facts;
         let policy = &entry.policy;
         let alerting = &policy.alerting;
-        let source =
-            if entry.created_at.is_some() { WorkflowSource::FirstUse } else { WorkflowSource::Config };
         Self {
             name: entry.name.to_string(),
-            source: source.into(),
+            source: entry.source.into(),
             created_at: entry.created_at.map(|at| told(at, moment)),
             deadline: duration(policy.deadline),
             retention: duration(policy.retention),

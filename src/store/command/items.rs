@@ -80,7 +80,7 @@ pub(super) fn create<R: Rows>(
     if is_first_use && creation.workflows_max.is_some_and(|most| rows.holdings().workflow_count() >= most) {
         return Ok(Outcome::TooManyWorkflows(creation.key.workflow));
     }
-    let made = is_first_use.then(|| Workflow { name: workflow.clone(), created_at: now });
+    let made = is_first_use.then(|| Workflow { name: workflow.clone(), created_at: now, definition: None });
     let is_imported = creation.restored.is_some();
     let run = match &creation.run {
         // What is closed ran elsewhere.

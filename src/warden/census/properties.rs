@@ -73,7 +73,8 @@ impl Play {
         let census = Census::new(Arc::new(clock.clone()), policies.clone());
         census.recovered();
         // Known workflows keep their counters.
-        let noted = |name| Workflow { name: WorkflowName::new(name).unwrap(), created_at: START };
+        let noted =
+            |name| Workflow { name: WorkflowName::new(name).unwrap(), created_at: START, definition: None };
         let told = WORKFLOWS.map(|name| Change::Put(noted(name).into()));
         policies.committed(&told);
         census.committed(&told);

@@ -1,7 +1,8 @@
 //! Removing workflows: unused ones that were created on first use, and those that an operator deletes.
+//! What a client defined is removed only by a client.
 //!
 //! The store decides, in commit order: an item that is created at the same time keeps its workflow.
-//! Configured workflows are never removed.
+//! Workflows that a file defines are never removed.
 
 use super::Retention;
 use crate::model::WorkflowName;
@@ -24,16 +25,17 @@ impl Retention {
         Ok(true)
     }
 
-    /// Deletes a workflow that was created on first use, with its closed items, whose ids are free again. If
-    /// the workflow itself is not stored, only the closed items are removed. Fails if the workflow does not
-    /// exist, is configured, or has open items or incidents.
+    /// Deletes a workflow that was created on first use or defined by a client, with its closed items, whose
+    /// ids are free again. If the workflow itself is not stored, only the closed items are removed. Fails if
+    /// the workflow does not exist, is configured, or has open items or incidents.
     pub async fn delete_workflow(&self, name: &WorkflowName) -> Result<(), WardenError> {
-        if self.workflows.is_configured(name) {
+        let is_defined = self.workflows.is_defined(name);
+        if self.workflows.is_configured(name) && !is_defined {
             return Err(WardenError::WorkflowConfigured(name.clone()));
         }
         let tally = self.census.tally(name);
         let has_runs = self.swept.runs.history(name).is_ok_and(|history| history.last_number > 0);
-        if !self.workflows.is_made(name) && tally.unclosed + tally.closed == 0 && !has_runs {
+        if !is_defined && !self.workflows.is_made(name) && tally.unclosed + tally.closed == 0 && !has_runs {
             return Err(WardenError::WorkflowUnknown(name.clone()));
         }
         // Items that are closed meanwhile are removed as well, but clients that keep closing must not keep

@@ -25,7 +25,7 @@ async fn the_description_lists_every_path_with_its_methods() {
         ("/v1/items/summary", "get"),
         ("/v1/export", "get"),
         ("/v1/workflows", "get"),
-        ("/v1/workflows/{workflow}", "delete get"),
+        ("/v1/workflows/{workflow}", "delete get put"),
         ("/v1/workflows/{workflow}/stats", "get"),
         ("/v1/incidents", "get"),
         ("/v1/incidents/{id}", "get"),

@@ -1,6 +1,7 @@
 //! Reloading the configuration: what it changes, what it leaves alone, and what it refuses.
 
 mod consequences;
+mod definitions;
 mod process;
 
 use std::time::Duration;

@@ -340,7 +340,7 @@ pub fn anchor(wall_offset: i64) -> ClockAnchor {
 }
 
 pub fn noted_workflow(name: &str) -> Workflow {
-    Workflow { name: workflow(name), created_at: at(7) }
+    Workflow { name: workflow(name), created_at: at(7), definition: None }
 }
 
 /// Everything visible, in order of creation, at the start of the story.

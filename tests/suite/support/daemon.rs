@@ -9,7 +9,7 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use tempfile::TempDir;
 use warden::app::{Daemon, Surroundings};
-use warden::config::{Config, ConfigFile, Sources};
+use warden::config::{Config, ConfigFile, Definitions, Sources};
 use warden::model::{Clock as _, ItemNumber, ManualClock, SeededRandom, Timestamp};
 use warden::outbound::HttpOutbound;
 use warden::store::Store;
@@ -102,11 +102,12 @@ async fn start(
     if server.is_none_or(|server| !server.contains_key("hosts")) && !written.contains_key("tokens") {
         flags.push(("server.hosts".to_owned(), vec![toml::Value::from("warden")].into()));
     }
-    let load = move |text: &str| {
+    let load = move |text: &str, definitions| {
         let file = Some(ConfigFile::from_text("test.toml", text));
-        Config::load(Sources { file, flags: flags.clone(), ..Sources::default() })
+        Config::load(Sources { file, flags: flags.clone(), definitions, ..Sources::default() })
     };
-    let config = load(text).unwrap_or_else(|error| panic!("the test's configuration is wrong:\n{error}"));
+    let config = load(text, Definitions::new())
+        .unwrap_or_else(|error| panic!("the test's configuration is wrong:\n{error}"));
     let file = Arc::new(Mutex::new(text.to_owned()));
     let written = file.clone();
     let surroundings = Surroundings {
@@ -114,7 +115,7 @@ async fn start(
         random: Arc::new(SeededRandom::new(seed)),
         outbound: Arc::new(HttpOutbound::new().expect("outgoing calls can be made")),
         store: store(&config, engine, clock),
-        configuration: Arc::new(move || load(&written.lock().expect("no panic"))),
+        configuration: Arc::new(move |definitions| load(&written.lock().expect("no panic"), definitions)),
     };
     let daemon = Daemon::start(&config, surroundings).await.expect("the daemon starts");
     (config, daemon, file)

@@ -9,7 +9,7 @@ use super::{ask_as, get_as, guarded, guarded_with, item};
 use crate::support::{Answer, TestDaemon, TestReceiver, eventually};
 
 /// What each operation takes: method, path, body, scope.
-const OPERATIONS: [(&str, &str, &str, &str); 71] = [
+const OPERATIONS: [(&str, &str, &str, &str); 72] = [
     ("PUT", "/v1/workflows/{workflow}/items/{id}", "hello", "ingest"),
     ("PATCH", "/v1/workflows/{workflow}/items/{id}", "{}", "ingest"),
     ("POST", "/v1/workflows/{workflow}/items", "hello", "ingest"),
@@ -73,6 +73,7 @@ const OPERATIONS: [(&str, &str, &str, &str); 71] = [
     ("POST", "/v1/replays/{id}/resume", "", "recover"),
     ("POST", "/v1/replays/{id}/cancel", "", "recover"),
     ("DELETE", "/v1/workflows/{workflow}", "", "admin"),
+    ("PUT", "/v1/workflows/{workflow}", "{}", "admin"),
     ("POST", "/v1/reload", "", "admin"),
     ("POST", "/v1/deliveries/{id}/resend", "", "admin"),
     ("POST", "/v1/receivers/{name}/test", "", "admin"),

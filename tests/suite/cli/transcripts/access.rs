@@ -58,6 +58,10 @@ const LINES: &[&str] = &[
     "warden silence add --workflow 'up*' --for 1h --comment disks",
     "warden silence list",
     "warden silence end sil_0",
+    "warden workflow list",
+    "warden workflow show uploads",
+    "echo '{}' | warden workflow put uploads -",
+    "warden workflow delete uploads",
 ];
 
 /// Commands that ask no daemon.

@@ -24,6 +24,7 @@ on_every_engine! {
     attaching_shows_the_workflows_before_the_items,
     however_large_its_first_item_a_workflow_is_noted_with_it,
     many_workflows_are_noted_and_forgotten_by_one_list,
+    a_definition_is_kept_and_counts_as_a_workflow,
 }
 
 /// Creates an item that may make one more than so many workflows.
@@ -36,7 +37,7 @@ fn close_in(name: &str, id: &str) -> Command {
 }
 
 fn noted(name: &str) -> Workflow {
-    Workflow { name: workflow(name), created_at: at(0) }
+    Workflow { name: workflow(name), created_at: at(0), definition: None }
 }
 
 async fn names(engine: &Engine) -> Vec<String> {
@@ -254,4 +255,19 @@ async fn many_workflows_are_noted_and_forgotten_by_one_list(engine: Engine) {
     let outcomes = engine.all(commands).await;
     assert!(outcomes[COUNT..].iter().all(|outcome| *outcome == Outcome::Done));
     assert_eq!(names(&engine.restarted()).await, [""; 0]);
+}
+
+async fn a_definition_is_kept_and_counts_as_a_workflow(engine: Engine) {
+    let text = r#"{"deadline": "5m", "retry": {"max": 3, "jitter": 0.25}, "steps": ["copy", {"name": "b"}]}"#;
+    let definition = Some(std::sync::Arc::new(serde_json::from_str(text).unwrap()));
+    let defined = Workflow { definition, ..noted("uploads") };
+    assert_eq!(engine.one(Command::put(defined.clone())).await, Outcome::Done);
+    created(engine.one(first_use("uploads", "a", 0)).await);
+    let outcome = engine.one(first_use("exports", "a", 1)).await;
+    assert_eq!(outcome, Outcome::TooManyWorkflows(workflow("exports")));
+    let engine = engine.restarted();
+    assert_eq!(engine.workflows().await.unwrap(), [defined], "an item does not take its place");
+    let outcome = engine.one(first_use("exports", "a", 1)).await;
+    assert_eq!(outcome, Outcome::TooManyWorkflows(workflow("exports")));
+    assert_eq!(forget(&engine, "uploads").await, Outcome::WorkflowInUse);
 }

@@ -357,7 +357,8 @@ impl Model {
             if self.workflows.len() >= most {
                 return Outcome::TooManyWorkflows(key.workflow);
             }
-            let workflow = Workflow { name: key.workflow.clone(), created_at: creation.created_at };
+            let workflow =
+                Workflow { name: key.workflow.clone(), created_at: creation.created_at, definition: None };
             self.workflows.insert(key.workflow.clone(), workflow);
         }
         let item = Item {

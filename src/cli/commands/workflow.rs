@@ -1,0 +1,194 @@
+//! `warden workflow`: lists, shows, defines and deletes workflows.
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use reqwest::Method;
+use serde_json::{Value, json};
+use warden_api::{Workflow as Document, path};
+use warden_client::{Client, Query};
+
+use super::error::CliError;
+use super::list::{Extent, Row};
+use crate::cli::daemon::connection::Connection;
+use crate::cli::terminal::Format;
+use crate::cli::terminal::console::Console;
+use crate::cli::terminal::table::{escaped, table};
+use crate::config::{definition_from, definition_text};
+use crate::model::Timestamp;
+
+/// List, show, define and delete workflows
+///
+/// A workflow is defined in a file of the daemon's configuration, or here, or created by its first item.
+#[derive(Args)]
+pub struct Workflow {
+    #[command(subcommand)]
+    command: WorkflowCommand,
+}
+
+#[derive(Subcommand)]
+enum WorkflowCommand {
+    List(List),
+    Show(Named),
+    Put(Put),
+    Delete(Named),
+}
+
+/// List workflows by name
+#[derive(Args)]
+struct List {
+    #[command(flatten)]
+    extent: Extent,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Args)]
+struct Named {
+    /// The name of the workflow
+    workflow: String,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Define a workflow, or replace its definition, from a file
+///
+/// The file has the settings of `[workflows.NAME]` of the configuration, without the heading. What it leaves
+/// out is inherited. The daemon checks it, stores it, and puts it in force at once.
+#[derive(Args)]
+struct Put {
+    /// The name of the workflow
+    workflow: String,
+    /// A file in TOML (*.toml), JSON (*.json) or YAML; - reads YAML or JSON from stdin
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Workflow {
+    pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        match self.command {
+            WorkflowCommand::List(list) => {
+                let place = (path::WORKFLOWS, &Query::new());
+                list.extent.print::<Document>(&list.connection, place, console).await
+            }
+            WorkflowCommand::Show(named) => named.show(console).await,
+            WorkflowCommand::Put(put) => put.run(console).await,
+            WorkflowCommand::Delete(named) => named.delete(console).await,
+        }
+    }
+}
+
+impl Named {
+    async fn show(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let client = self.connection.open()?;
+        let request = client.request(Method::GET, &place(&self.workflow), &Query::new())?;
+        let (text, document) = client.send(request).await?.document::<Document>().await?;
+        print(&self.connection, &text, &document, console)
+    }
+
+    async fn delete(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let client: Client = self.connection.open()?;
+        let request = client.request(Method::DELETE, &place(&self.workflow), &Query::new())?;
+        client.send(request).await?;
+        match self.connection.output {
+            // The daemon answers with nothing.
+            Format::Json => console.document(&json!({"name": self.workflow, "deleted": true}).to_string())?,
+            Format::Table => console.line(format_args!("{} is deleted", escaped(&self.workflow)))?,
+        }
+        Ok(())
+    }
+}
+
+impl Put {
+    async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let definition = if self.file.as_os_str() == "-" {
+            let mut text = String::new();
+            std::io::stdin().read_to_string(&mut text)?;
+            definition_text("stdin", &text)?
+        } else {
+            definition_from(&self.file)?
+        };
+        let client = self.connection.open()?;
+        let request = client.request(Method::PUT, &place(&self.workflow), &Query::new())?;
+        let request = request.json(&definition);
+        let (text, document) = client.send(request).await?.document::<Document>().await?;
+        print(&self.connection, &text, &document, console)
+    }
+}
+
+fn place(workflow: &str) -> String {
+    path::fill(path::WORKFLOW, &[workflow])
+}
+
+fn print(
+    connection: &Connection,
+    text: &str,
+    document: &Document,
+    console: &mut Console<'_>,
+) -> Result<(), CliError> {
+    match connection.output {
+        Format::Json => console.document(text)?,
+        Format::Table => console.line(described(document))?,
+    }
+    Ok(())
+}
+
+/// A line for each setting that has a value.
+fn described(document: &Document) -> String {
+    let Ok(Value::Object(settings)) = serde_json::to_value(document) else { return String::new() };
+    let shown = |value: &Value| match value {
+        Value::Null => None,
+        Value::Array(elements) if elements.is_empty() => None,
+        Value::String(text) => Some(text.clone()),
+        other => Some(other.to_string()),
+    };
+    let rows = settings.iter().filter_map(|(name, value)| Some(vec![name.clone(), shown(value)?]));
+    table(&[], rows)
+}
+
+impl Row for Document {
+    const HEADER: &'static [&'static str] = &["NAME", "SOURCE", "DEADLINE", "STEPS", "RECEIVERS"];
+    const NOUN: &'static str = "workflow";
+
+    fn cells(&self, _: Timestamp) -> Vec<String> {
+        let steps: Vec<&str> = self.steps.iter().map(|step| step.name.as_str()).collect();
+        vec![
+            self.name.clone(),
+            self.source.to_string(),
+            self.deadline.clone(),
+            steps.join(", "),
+            self.receivers.join(", "),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workflow_is_described_by_the_settings_that_have_a_value() {
+        let document: Document = serde_json::from_value(json!({
+            "name": "uploads", "source": "api", "created_at": null, "deadline": "5m", "retention": "1day",
+            "retention_max": 10, "keep_payload": "0s",
+            "steps": [{"name": "copy", "deadline": null, "retry": null, "max_losses": null,
+                "on_ignorable": null}],
+            "retry": {"max": 5, "backoff": "10s..10m", "jitter": 0.2}, "max_losses": null, "redrive": null,
+            "expect": null, "receivers": [], "group_wait": "10s", "group_interval": "5m",
+            "repeat_interval": "4h", "flapping_after": 3, "flapping_window": "30m", "damping": "5m",
+            "escalate": [], "fallback": [], "group_by": ["region"], "severity": "critical",
+            "runbook_url": null
+        }))
+        .unwrap();
+        let shown = described(&document);
+        assert!(
+            shown.contains("deadline") && shown.contains("5m") && shown.contains("[\"region\"]"),
+            "{shown}"
+        );
+        assert!(!shown.contains("null\n") && !shown.contains("redrive"), "{shown}");
+        assert_eq!(document.cells(Timestamp::MIN), ["uploads", "api", "5m", "copy", ""]);
+    }
+}
