@@ -36,13 +36,16 @@ pub(super) fn setting() -> SettingPath {
     SettingPath::dotted("workflows_from.path")
 }
 
+/// A file, and its text or why it cannot be read.
+type File = (PathBuf, Result<String, String>);
+
 /// A directory as it was read.
 pub(super) struct Directory {
     path: PathBuf,
     /// Where its name is set.
     origin: Origin,
-    /// The files and their texts. The error says why one cannot be read.
-    files: Result<Vec<(PathBuf, Result<String, String>)>, String>,
+    /// The error says why it cannot be read.
+    files: Result<Vec<File>, String>,
 }
 
 impl Directory {
