@@ -170,7 +170,7 @@ pub enum ItemAnswer {
     /// For a token with the scope `read`.
     Item(Box<Item>),
     /// For other tokens.
-    Receipt(ItemReceipt),
+    Receipt(Box<ItemReceipt>),
 }
 
 /// An item for a token that may write but not read: what it sent, and the resulting state and version.

@@ -96,7 +96,7 @@ impl ItemFacts {
         let Self { item, moment, .. } = self;
         let (is_new, has_payload) = (sent == Sent::Item, matches!(sent, Sent::Item | Sent::Payload));
         let has_deadline = is_new || sent == Sent::Change { deadline: true };
-        ItemAnswer::Receipt(ItemReceipt {
+        ItemAnswer::Receipt(Box::new(ItemReceipt {
             state: item.state(moment).into(),
             deadline: has_deadline.then_some(shown(item.deadline, moment)),
             labels: is_new.then(|| item.labels.clone()),
@@ -112,7 +112,7 @@ impl ItemFacts {
             version: item.version,
             workflow: item.workflow.into(),
             id: item.id.into(),
-        })
+        }))
     }
 }
 

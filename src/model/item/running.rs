@@ -1,5 +1,7 @@
 //! An item as a run of its workflow: held, opened, ended with counts.
 
+use std::time::Duration;
+
 use super::{Item, ItemError, ItemRefusal};
 use crate::model::run::{COUNTS_MAX, Counts, HeldFor, Run, RunDetail, RunParams};
 use crate::model::{ClockTime, CloseOutcome, Moment, Policy, Timestamp};
@@ -21,6 +23,14 @@ pub enum RunEndKind {
     Fail(Box<ItemError>),
 }
 
+/// The deadline of a run that began later than it was made. An instant of the wall clock stays.
+fn later(deadline: ClockTime, by: Duration) -> ClockTime {
+    match deadline {
+        ClockTime::Steady(_) => deadline.after(by),
+        ClockTime::Wall { .. } => deadline,
+    }
+}
+
 impl Item {
     /// Whether it is a run that has not begun. One that has failed or is closed is not held.
     pub fn is_held(&self) -> bool {
@@ -38,12 +48,8 @@ impl Item {
         run.held = None;
         run.started_at = Some(moment.now);
         let waited = moment.now.since(self.created_at);
-        let later = |deadline: ClockTime| match deadline {
-            ClockTime::Steady(_) => deadline.after(waited),
-            ClockTime::Wall { .. } => deadline,
-        };
-        self.deadline = later(self.deadline);
-        self.course.deadline_max = self.course.deadline_max.map(later);
+        self.deadline = later(self.deadline, waited);
+        self.course.deadline_max = self.course.deadline_max.map(|deadline| later(deadline, waited));
         self.step_entered_at = moment.now;
         self.run_detail().params = Some(params);
         self.version += 1;

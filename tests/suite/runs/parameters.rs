@@ -39,12 +39,9 @@ async fn a_shell_reads_exactly_what_was_configured() {
     let daemon = daemon(CONFIG).await;
     let run = open(&daemon, "nightly").await;
     let answer = daemon.ask(Method::GET, "/v1/workflows/nightly/params?format=env").await;
-    let script = format!(
-        "eval \"$1\"; printf '%s\\n' \"$WARDEN_SHARED_NOTE\" \"$WARDEN_JOB_JOB_2_FROM\" \
-         \"$WARDEN_JOB_JOB1_FROM\" \"$WARDEN_SHARED_LIST\" \"$WARDEN_SHARED_DRY\" \"$WARDEN_RUN_ID\""
-    );
-    let output =
-        std::process::Command::new("sh").args(["-c", &script, "sh", answer.text()]).output().unwrap();
+    let script = "eval \"$1\"; printf '%s\\n' \"$WARDEN_SHARED_NOTE\" \"$WARDEN_JOB_JOB_2_FROM\" \
+         \"$WARDEN_JOB_JOB1_FROM\" \"$WARDEN_SHARED_LIST\" \"$WARDEN_SHARED_DRY\" \"$WARDEN_RUN_ID\"";
+    let output = std::process::Command::new("sh").args(["-c", script, "sh", answer.text()]).output().unwrap();
     let lines: Vec<&str> = std::str::from_utf8(&output.stdout).unwrap().lines().collect();
     let note = "it's \"fine\" $HOME `x` \\ end";
     let id = run["id"].as_str().unwrap();
