@@ -191,7 +191,7 @@ pub struct FailureRequest {
     /// Further data; at most 4,096 bytes of JSON.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub data: Value,
-    /// The stack trace; at most 8,192 bytes.
+    /// The stack trace, or the end of the output; at most 10,240 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stack: Option<String>,
 }

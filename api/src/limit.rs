@@ -33,8 +33,8 @@ pub const ERROR_TYPE_MAX: usize = 128;
 pub const ERROR_MESSAGE_MAX: usize = 2048;
 /// The data of an error, as JSON without spaces.
 pub const ERROR_DATA_MAX: usize = 4096;
-/// The longest stack trace of an error.
-pub const ERROR_STACK_MAX: usize = 8192;
+/// The longest stack trace of an error; also the end of the output of a command.
+pub const ERROR_STACK_MAX: usize = 10 * 1024;
 /// The longest id of an error, in an import.
 pub const ERROR_ID_MAX: usize = 64;
 /// The longest idempotency key.

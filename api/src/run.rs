@@ -94,12 +94,39 @@ pub struct RunRequest {
     /// It cannot be claimed before: a duration from now, or an instant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<String>,
+    /// When it began, if it began before this request, for example while the warden was away: an instant. Such
+    /// a run is let in whatever else is open, required or on hold. It has no parameters and no windows, and
+    /// leaves the watermarks alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
     /// With `to`: the window of a backfill, for every job. It leaves the watermarks alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     /// The end of the window of a backfill.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
+}
+
+/// The name of an environment variable for a parameter of a run: `WARDEN`, and these parts in capitals. No
+/// parameter can be a variable that a shell or a loader goes by.
+pub fn variable(parts: &[&str]) -> String {
+    let mut name = "WARDEN".to_owned();
+    for part in parts {
+        name.push('_');
+        name.extend(
+            part.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }),
+        );
+    }
+    name
+}
+
+/// The value of such a variable: a text as it is, nothing for null, and JSON for any other value.
+pub fn variable_value(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => String::new(),
+        other => other.to_string(),
+    }
 }
 
 /// A request to end the open run of a workflow.

@@ -35,18 +35,17 @@ struct Cli {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let exit = match parse() {
+    match parse() {
         Ok(cli) => {
             let result = Console::of_this_process(|console| cli.command.run(console));
-            result.map_or_else(|error| error.report(), |()| Exit::Success)
+            result.map_or_else(|error| error.report(), |()| Exit::Success.into())
         }
         Err(error) => {
             // Without stdout and stderr only the exit code is left.
             let _ = error.print();
-            if error.use_stderr() { Exit::Usage } else { Exit::Success }
+            if error.use_stderr() { Exit::Usage.into() } else { Exit::Success.into() }
         }
-    };
-    exit.into()
+    }
 }
 
 fn parse() -> Result<Cli, clap::Error> {

@@ -20,9 +20,10 @@ const SEPARATOR: &str = "__";
 
 /// The variables of the client, those that `warden recover`, `work` and `run` set for their commands (which
 /// may be another `warden`), and those that the service manager sets.
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     "WARDEN_CONFIG",
     "WARDEN_REPLAY_SECRET",
+    "WARDEN_SPOOL",
     "WARDEN_TOKEN",
     "WARDEN_URL",
     "WARDEN_ATTEMPT",

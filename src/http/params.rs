@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
+use warden_api::run::{variable, variable_value};
 use warden_api::word::{DateStyle, ParamsFormat, RunStatus, Truncate};
 
 use super::problem::Problem;
@@ -67,14 +68,14 @@ fn environment(entry: &RunEntry, moment: Moment) -> Result<String, Problem> {
     set(&["RUN", "STARTED_AT"], started_at.unwrap_or_default())?;
     let RunParams { shared, jobs } = entry.params.clone().unwrap_or_default();
     for (name, value) in shared {
-        set(&["SHARED", &name], plain(&value))?;
+        set(&["SHARED", &name], variable_value(&value))?;
     }
     for (job, JobParams { window, params, .. }) in jobs {
         let instant = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
         set(&["JOB", &job, "FROM"], instant(window.from))?;
         set(&["JOB", &job, "TO"], instant(Some(window.to)))?;
         for (name, value) in params {
-            set(&["JOB", &job, &name], plain(&value))?;
+            set(&["JOB", &job, &name], variable_value(&value))?;
         }
     }
     let mut text = String::new();
@@ -87,27 +88,6 @@ fn environment(entry: &RunEntry, moment: Moment) -> Result<String, Problem> {
         let _ = writeln!(text, "{name}='{}'", value.replace('\'', "'\\''"));
     }
     Ok(text)
-}
-
-/// The name of a variable: no parameter can be one that a shell or a loader goes by.
-fn variable(parts: &[&str]) -> String {
-    let mut name = "WARDEN".to_owned();
-    for part in parts {
-        name.push('_');
-        name.extend(
-            part.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }),
-        );
-    }
-    name
-}
-
-/// A text as it is, nothing for null, and JSON for any other value.
-fn plain(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
-    }
 }
 
 /// A parameter file of Informatica PowerCenter, with the names that Batchy gives: a section of shared
@@ -171,7 +151,7 @@ fn pythonic(params: Map<String, Value>) -> BTreeMap<String, String> {
         Value::Null => "None".to_owned(),
         Value::Bool(true) => "True".to_owned(),
         Value::Bool(false) => "False".to_owned(),
-        other => plain(&other),
+        other => variable_value(&other),
     };
     params.into_iter().map(|(name, found)| (name, value(found))).collect()
 }

@@ -60,7 +60,7 @@ pub async fn open(allowed: Allowed<InPath<WorkflowName>>, request: Request) -> R
 
 fn create(workflow: WorkflowName, request: RunRequest) -> Result<CreateItem, Problem> {
     let RunRequest { id, payload, payload_base64, content_type, deadline, labels, lineage, .. } = request;
-    let RunRequest { steps, progress, not_before, from, to, .. } = request;
+    let RunRequest { steps, progress, not_before, started_at, from, to, .. } = request;
     let (payload, default_type) = self::payload(payload, payload_base64)?;
     let instant =
         |name: &str, text: Option<String>| text.map(|text| request::instant(name, &text)).transpose();
@@ -88,7 +88,7 @@ fn create(workflow: WorkflowName, request: RunRequest) -> Result<CreateItem, Pro
         },
         trace: None,
         past: None,
-        run: Some(RunTerms { lineage, backfill }),
+        run: Some(RunTerms { lineage, started_at: instant("started_at", started_at)?, backfill }),
     })
 }
 

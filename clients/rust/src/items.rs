@@ -148,7 +148,13 @@ impl ItemHandle<'_> {
 
     /// Closes it. Succeeds also if it is closed already.
     pub async fn close(&self, outcome: CloseOutcome) -> Result<(), Error> {
-        let query = vec![("outcome", outcome.word().to_owned())];
+        self.close_at(outcome, None).await
+    }
+
+    /// The same for a run that ended earlier, at an instant (RFC 3339).
+    pub async fn close_at(&self, outcome: CloseOutcome, at: Option<&str>) -> Result<(), Error> {
+        let mut query = vec![("outcome", outcome.word().to_owned())];
+        query.extend(at.map(|at| ("at", at.to_owned())));
         self.client
             .repeat(|left| {
                 let request = self.request(Method::DELETE, path::ITEM, &query, left);

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use warden_client::Error as ClientError;
 
@@ -86,11 +87,18 @@ pub enum CliError {
     /// A replay that was followed paused or ended with failures.
     #[error("{0}")]
     ReplayNotDone(String),
+    /// The command of `warden run` ended with this code, or a signal whose number is this less 128. What there
+    /// is to say is said already.
+    #[error("the command ended with {0}")]
+    Ended(u8),
     /// A run was created and does not begin yet.
     #[error("{0}")]
     RunHeld(String),
     #[error("{0}")]
     TimedOut(String),
+    /// Spooled reports were refused; the reasons are printed already.
+    #[error("{0}")]
+    NotReported(String),
     /// stdout cannot be written.
     #[error("cannot write the output: {0}")]
     Output(#[from] io::Error),
@@ -131,7 +139,9 @@ impl CliError {
             | Self::Unconfirmed
             | Self::Unread
             | Self::NotDelivered(_)
-            | Self::ReplayNotDone(_) => Exit::Refused,
+            | Self::ReplayNotDone(_)
+            | Self::NotReported(_)
+            | Self::Ended(_) => Exit::Refused,
             Self::RunHeld(_) => Exit::RunHeld,
             Self::TimedOut(_) => Exit::TimedOut,
             Self::Interrupted => Exit::Interrupted,
@@ -141,7 +151,10 @@ impl CliError {
 
     /// Prints the error to stderr, unless the exit code is success. An error of the daemon goes to its log,
     /// if there is one.
-    pub fn report(&self) -> Exit {
+    pub fn report(&self) -> ExitCode {
+        if let Self::Ended(code) = self {
+            return ExitCode::from(*code);
+        }
         let exit = self.exit();
         if matches!(self, Self::App(_)) && tracing::enabled!(tracing::Level::ERROR) {
             tracing::error!("{self}");
@@ -152,7 +165,7 @@ impl CliError {
             // Without stderr only the exit code is left.
             let _ = writeln!(io::stderr(), "warden: {lines}");
         }
-        exit
+        exit.into()
     }
 }
 

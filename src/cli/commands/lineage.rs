@@ -5,7 +5,7 @@ use warden_api::run::Lineage;
 use warden_client::Query;
 
 /// The lineage of a run.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct LineageFlags {
     /// Where data comes from, such as crm or crm.orders.id; repeatable
     #[arg(long = "source", value_name = "NAME")]

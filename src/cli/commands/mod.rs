@@ -32,6 +32,7 @@ mod recover;
 mod reload;
 mod replay;
 mod retry;
+mod run;
 mod runs;
 #[cfg(test)]
 mod sample;
@@ -39,6 +40,7 @@ mod selection;
 mod serve;
 mod show;
 mod silence;
+mod spool;
 mod status;
 mod test_receiver;
 mod token;
@@ -72,6 +74,8 @@ pub enum Command {
     Cancel(cancel::Cancel),
     Work(work::Work),
     Progress(progress::Progress),
+    Run(run::Run),
+    Spool(spool::SpoolCommand),
     Open(open::Open),
     CloseRun(end_run::CloseRun),
     FailRun(end_run::FailRun),
@@ -117,6 +121,8 @@ impl Command {
             Self::Cancel(cancel) => block_on(cancel.run(console)),
             Self::Work(work) => block_on(work.run(console)),
             Self::Progress(progress) => block_on(progress.run(console)),
+            Self::Run(run) => block_on(run.run(console)),
+            Self::Spool(spool) => block_on(spool.run(console)),
             Self::Open(open) => block_on(open.run(console)),
             Self::CloseRun(close) => block_on(close.run(console)),
             Self::FailRun(fail) => block_on(fail.run(console)),

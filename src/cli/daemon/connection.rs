@@ -1,6 +1,7 @@
 //! The flags of every command that sends requests to a daemon.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
 use warden_client::{Builder, Client, Error as ClientError};
@@ -34,6 +35,11 @@ impl Connection {
     /// A client that repeats what may be repeated for a while.
     pub fn open_patiently(&self) -> Result<Client, ClientError> {
         self.builder().build()
+    }
+
+    /// A client that repeats what may be repeated for so long.
+    pub fn open_for(&self, patience: Duration) -> Result<Client, ClientError> {
+        self.builder().patience(patience).build()
     }
 
     fn builder(&self) -> Builder {

@@ -81,7 +81,7 @@ impl Item {
     pub fn note_run_end(&mut self, at: Option<Timestamp>) {
         let has_ended = self.failed_at.is_some() || self.closed.is_some();
         if let (Some(run), Some(at)) = (&mut self.run, at.filter(|_| has_ended)) {
-            run.ended_at = Some(at.max(self.created_at));
+            run.ended_at = Some(at.max(run.started_at.unwrap_or(self.created_at)));
         }
     }
 

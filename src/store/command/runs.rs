@@ -20,6 +20,8 @@ use crate::store::{Change, Document, DocumentId};
 pub struct RunCreation {
     /// Within the limits of [`crate::model::run`].
     pub lineage: Option<Lineage>,
+    /// When it began without the warden.
+    pub started_at: Option<Timestamp>,
     /// The window of a backfill.
     pub backfill: Option<Window>,
     pub policy: Arc<Policy>,
@@ -36,8 +38,14 @@ pub(super) fn begin<R: Rows>(
     rows: &mut R,
     changes: &mut Vec<Change>,
 ) -> Result<Result<(Run, RunDetail), Outcome>, R::Error> {
-    let RunCreation { lineage, backfill, policy, now } = creation;
+    let RunCreation { lineage, started_at, backfill, policy, now } = creation;
     let mut history = history(workflow, rows)?;
+    if let Some(started_at) = *started_at {
+        // It has run. Of what it processed nothing is known, so it has no window.
+        let run =
+            Run { number: history.last_number + 1, held: None, started_at: Some(started_at), ended_at: None };
+        return Ok(Ok((run, RunDetail { lineage: lineage.clone(), ..RunDetail::default() })));
+    }
     let others = required(policy, rows)?;
     let held = match history.judge(&policy.runs, |name| others.get(name), now.now) {
         Judgement::Refused(refusal) => {

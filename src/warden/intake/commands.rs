@@ -158,7 +158,7 @@ fn run_creation(
     if terms.is_none() && !policy.runs.applies_to_items {
         return Ok(None);
     }
-    let RunTerms { lineage, backfill } = terms.unwrap_or_default();
+    let RunTerms { lineage, started_at, backfill } = terms.unwrap_or_default();
     let invalid = |message: String| Err(WardenError::Invalid(message));
     if let Some(lineage) = &lineage {
         let size = serde_json::to_vec(lineage).map_or(usize::MAX, |json| json.len());
@@ -184,7 +184,12 @@ fn run_creation(
             return invalid("a backfill must have from and to, and from must be before to".to_owned());
         }
     }
-    Ok(Some(Box::new(RunCreation { lineage, backfill, policy: policy.clone(), now })))
+    if started_at.is_some() && backfill.is_some() {
+        return invalid("a run that has begun already has no window: leave out from and to".to_owned());
+    }
+    // The client's clock may be ahead.
+    let started_at = started_at.map(|at| past(at.min(now.wall(now.now)), now)).transpose()?;
+    Ok(Some(Box::new(RunCreation { lineage, started_at, backfill, policy: policy.clone(), now })))
 }
 
 /// Checks the steps that an item is created with.

@@ -107,6 +107,8 @@ pub struct CreateItem {
 #[derive(Clone, Debug, Default)]
 pub struct RunTerms {
     pub lineage: Option<Lineage>,
+    /// When it began without the warden, by the wall clock.
+    pub started_at: Option<Timestamp>,
     /// The window of a backfill, by the wall clock.
     pub backfill: Option<Window>,
 }

@@ -16,6 +16,7 @@ mod progress;
 mod recover;
 mod replays;
 mod retry;
+mod run;
 mod selections;
 mod silences;
 mod transcripts;

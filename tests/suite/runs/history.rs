@@ -1,10 +1,10 @@
 //! The ledger: numbers, lineage, counts, windows, retention.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{SECOND, daemon, fail, listed, open, post, status, succeed};
-use crate::support::eventually;
+use super::{SECOND, daemon, fail, instant, listed, open, post, status, succeed};
+use crate::support::{TestDaemon, eventually};
 
 #[tokio::test]
 async fn the_ledger_tells_of_each_run_and_finds_it_by_its_lineage() {
@@ -189,4 +189,35 @@ async fn a_workflow_with_runs_stays_until_it_is_deleted() {
     assert_eq!(daemon.ask(Method::DELETE, "/v1/workflows/adhoc").await.status, 204);
     daemon.ask(Method::GET, "/v1/workflows/adhoc/runs").await.refused(404, "workflow-not-found");
     assert_eq!(open(&daemon, "adhoc").await["number"], 1);
+}
+
+#[tokio::test]
+async fn a_run_that_began_while_the_warden_was_away_is_let_in_with_its_times_and_no_window() {
+    let start = instant("2026-03-01T12:00:00Z");
+    let config = "[workflows.load]\nsingle = \"refuse\"\n[workflows.load.jobs.all]\n\
+        initial_from = \"2026-01-01T00:00:00Z\"";
+    let daemon = TestDaemon::builder().starting_at(start).config(config).start().await;
+    open(&daemon, "load").await;
+    succeed(&daemon, "load").await;
+    open(&daemon, "load").await;
+    let late = json!({"id": "late", "started_at": "2026-03-01T10:00:00Z"});
+    let opened = post(&daemon, "load", "runs", late.clone()).await.json(201);
+    assert_eq!(
+        (&opened["started_at"], &opened["params"]),
+        (&json!("2026-03-01T10:00:00.000Z"), &Value::Null)
+    );
+    // Delivered twice.
+    assert_eq!(post(&daemon, "load", "runs", late).await.json(201)["number"], opened["number"]);
+    let path = "/v1/workflows/load/items/late?at=2026-03-01T10:30:00Z";
+    assert_eq!(daemon.ask(Method::DELETE, path).await.status, 204);
+    let run = listed(&daemon, "load", "?limit=1").await.remove(0);
+    let found = json!([run["number"], run["status"], run["ended_at"], run["duration"], run["windows"]]);
+    assert_eq!(found, json!([3, "success", "2026-03-01T10:30:00.000Z", 1800.0, {}]));
+    assert_eq!(status(&daemon, "load").await["watermarks"], json!({"all": "2026-03-01T12:00:00.000Z"}));
+    let future = json!({"id": "early", "started_at": "2026-03-01T12:00:30Z"});
+    let opened = post(&daemon, "load", "runs", future).await.json(201);
+    assert_eq!(opened["started_at"], "2026-03-01T12:00:00.000Z", "the client's clock is ahead");
+    let both = json!({"started_at": "2026-03-01T10:00:00Z", "from": "2026-03-01T10:00:00Z",
+        "to": "2026-03-01T11:00:00Z"});
+    post(&daemon, "load", "runs", both).await.json(400);
 }

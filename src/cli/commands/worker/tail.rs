@@ -3,22 +3,34 @@
 use crate::cli::terminal::table::escaped;
 use crate::model::text::is_unprintable;
 
-/// The bytes that are kept. With a prefix they fit into the daemon's limit for error messages.
+/// The bytes that are kept by default. With a prefix they fit into the daemon's limit for error messages.
 pub const TAIL_MAX: usize = 1_900;
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Tail {
     bytes: Vec<u8>,
+    most: usize,
+}
+
+impl Default for Tail {
+    fn default() -> Self {
+        Self::of(TAIL_MAX)
+    }
 }
 
 impl Tail {
-    /// Appends bytes. At most twice the tail is kept in memory.
-    pub fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(&bytes[bytes.len().saturating_sub(TAIL_MAX)..]);
-        self.bytes.drain(..self.bytes.len().saturating_sub(TAIL_MAX));
+    /// Keeps so many bytes.
+    pub fn of(most: usize) -> Self {
+        Self { bytes: Vec::new(), most }
     }
 
-    /// At most [`TAIL_MAX`] bytes. Invalid UTF-8 and control characters are replaced.
+    /// Appends bytes. At most twice the tail is kept in memory.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(&bytes[bytes.len().saturating_sub(self.most)..]);
+        self.bytes.drain(..self.bytes.len().saturating_sub(self.most));
+    }
+
+    /// No more bytes than are kept. Invalid UTF-8 and control characters are replaced.
     pub fn text(&self) -> String {
         // The cut may be within a character.
         let start = self.bytes.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
@@ -29,12 +41,14 @@ impl Tail {
             other => other,
         };
         let text: String = text.replace("\r\n", "\n").chars().map(plain).collect();
-        let text = text.trim();
-        // Replacement characters are longer.
-        let over =
-            (text.len().saturating_sub(TAIL_MAX)..text.len()).find(|start| text.is_char_boundary(*start));
-        text[over.unwrap_or(0)..].to_owned()
+        end_of(text.trim(), self.most).to_owned()
     }
+}
+
+/// At most so many bytes at the end of a text, cut at a character.
+pub fn end_of(text: &str, most: usize) -> &str {
+    // Replacement characters are longer than what they replace.
+    &text[text.ceil_char_boundary(text.len().saturating_sub(most))..]
 }
 
 /// The last line that is not blank, escaped for a terminal.

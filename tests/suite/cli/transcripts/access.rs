@@ -65,8 +65,16 @@ const LINES: &[&str] = &[
 ];
 
 /// Commands that ask no daemon.
-const OFFLINE: &[&str] =
-    &["warden serve", "warden demo", "warden check", "warden data check", "warden token new"];
+const OFFLINE: &[&str] = &[
+    "warden serve",
+    "warden demo",
+    "warden check",
+    "warden data check",
+    "warden token new",
+    "warden run",
+    "warden spool list",
+    "warden spool flush",
+];
 
 /// SHA-256 of `foo`, and of `bar`.
 const TOKENS: &str = "\
