@@ -45,6 +45,7 @@ const NOT_EXECUTABLE: u8 = 126;
 const NOT_FOUND: u8 = 127;
 
 const HELP: &str = "\
+For example:
   warden run --workflow nightly -- ./load.sh --full
   warden run --workflow mirror --tolerate 2 --min-time 5s -- rsync -a src/ dst/
 

@@ -49,7 +49,7 @@ impl Item {
         check_data(&error.data)?;
         error.step = self.step.clone();
         // It may be told later.
-        error.at = error.at.max(self.created_at);
+        error.at = error.at.max(self.began_at());
         if error.fatal && self.failed_at.is_none() {
             self.failed_at = Some(error.at);
         }

@@ -77,11 +77,18 @@ impl Item {
         Ok(())
     }
 
+    /// Nothing of it happened before. A run can have begun before its item was created.
+    pub(super) fn began_at(&self) -> Timestamp {
+        let started_at = self.run.as_ref().and_then(|run| run.started_at);
+        started_at.unwrap_or(self.created_at).min(self.created_at)
+    }
+
     /// Takes note of when a run ended, if it has and that was told.
     pub fn note_run_end(&mut self, at: Option<Timestamp>) {
         let has_ended = self.failed_at.is_some() || self.closed.is_some();
+        let began_at = self.began_at();
         if let (Some(run), Some(at)) = (&mut self.run, at.filter(|_| has_ended)) {
-            run.ended_at = Some(at.max(run.started_at.unwrap_or(self.created_at)));
+            run.ended_at = Some(at.max(began_at));
         }
     }
 

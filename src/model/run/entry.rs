@@ -65,7 +65,9 @@ impl Item {
             RunStatus::Failed => run.ended_at.or(self.failed_at).or(self.closed.map(|closed| closed.at)),
             RunStatus::Success | RunStatus::Discarded => run.ended_at.or(self.closed.map(|closed| closed.at)),
         };
-        let error = self.detail().errors.iter().rev().find(|error| error.fatal);
+        let errors = &self.detail().errors;
+        // One that is closed as failed need not have had a fatal error.
+        let error = errors.iter().rev().find(|error| error.fatal).or(errors.last());
         let error = error.filter(|_| status == RunStatus::Failed).map(|error| RunError {
             id: error.id.clone(),
             kind: error.kind.clone(),

@@ -81,7 +81,8 @@ async fn so_many_failures_in_a_row_alert_nobody_as_are_tolerated() {
         assert_eq!(notes, format!("warden: failure {failure} in a row, of 2 tolerated\n"));
     }
     let run = ledger(&daemon).await.remove(0);
-    assert_eq!(run["status"], "failed");
+    let told = json!([run["status"], run["error"]["message"]]);
+    assert_eq!(told, json!(["failed", "it ended with 3: no host"]));
     let id = run["id"].as_str().unwrap();
     let tolerated = item(&daemon, id).await;
     let error = &tolerated["errors"][0];

@@ -20,7 +20,10 @@ const NOBODY: &str = "http://127.0.0.1:1";
 
 /// `warden run` of this script for the warden at this address, with its spool in the scene.
 fn line(url: &str, scene: &Scene, flags: &str, script: &str) -> Command {
-    let mut words = vec!["run", "--workflow", "nightly", "--patience", "200ms"];
+    let mut words = vec!["run", "--workflow", "nightly"];
+    if !flags.contains("--patience") {
+        words.extend(["--patience", "200ms"]);
+    }
     words.extend(flags.split_whitespace());
     words.extend(["--", "sh", "-c", script]);
     let mut command = command(url, &words);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use reqwest::{Method, StatusCode};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use super::{NOBODY, Scene, line, ran, run, spooled};
@@ -108,6 +109,29 @@ async fn a_warden_that_goes_while_the_command_runs_is_told_later() {
     assert_eq!(spooled(&scene).len(), 1, "{}", running.notes());
     let daemon = start(directory.path(), Some(&address));
     run(spool(&scene, &url, &["flush"])).await.done();
+    let run = ledger(&daemon).await.remove(0);
+    assert_eq!(json!([run["number"], run["status"], run["error"]["type"]]), json!([1, "failed", "exit 9"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_outlives_a_kill_from_the_moment_at_which_the_command_has_ended() {
+    let (directory, scene) = (tempfile::tempdir().expect("a directory"), Scene::new());
+    let daemon = start(directory.path(), None);
+    let stop = |signal| {
+        let id = i32::try_from(daemon.id()).ok().and_then(Pid::from_raw).expect("a process id");
+        kill_process(id, signal).expect("it can be signalled");
+    };
+    let script = "echo >> ready; until [ -e go ]; do sleep 0.02; done; exit 9";
+    let flags = "--id run-1 --patience 60s";
+    let mut running = scene.spawn(line(&daemon.url(""), &scene, flags, script));
+    scene.lines_when("ready", 1).await;
+    stop(Signal::STOP);
+    std::fs::write(scene.path("go"), "").unwrap();
+    let stored = || async { spooled(&scene).iter().any(|name| name.ends_with(".json")).then_some(()) };
+    eventually("the report to be stored", stored).await;
+    running.kill();
+    stop(Signal::CONT);
+    run(spool(&scene, &daemon.url(""), &["flush"])).await.done();
     let run = ledger(&daemon).await.remove(0);
     assert_eq!(json!([run["number"], run["status"], run["error"]["type"]]), json!([1, "failed", "exit 9"]));
 }
