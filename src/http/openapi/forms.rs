@@ -62,7 +62,7 @@ fn of_field(document: &str, field: &str) -> Option<Form> {
             Form::Format("humantime")
         }
         (_, "cursor") => Form::Format("cursor"),
-        (_, "starts_at" | "ends_at") => Form::Instant,
+        (_, "starts_at" | "ends_at") | ("RunRequest", "started_at") => Form::Instant,
         (_, "at") | ("RunRequest", "from" | "to") => Form::Instant,
         ("RunRequest", "id") => Form::Text(ITEM_ID, 1, ITEM_ID_MAX),
         ("RetryRequest" | "RepeatRequest", "after") => Form::Format("humantime"),

@@ -165,7 +165,7 @@ impl Telling {
                 self.created += 1;
                 let id = format!("run-{}", self.created);
                 let policy = policies.policy_of(&name(of));
-                let run = RunCreation { lineage: None, backfill: None, policy, now };
+                let run = RunCreation { lineage: None, started_at: None, backfill: None, policy, now };
                 let create = Creation {
                     key: key_in(WORKFLOWS[of], &id),
                     created_at: self.now,
