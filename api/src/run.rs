@@ -94,9 +94,9 @@ pub struct RunRequest {
     /// It cannot be claimed before: a duration from now, or an instant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<String>,
-    /// When it began, if it began before this request, for example while the warden was away: an instant. Such
-    /// a run is let in whatever else is open, required or on hold. It has no parameters and no windows, and
-    /// leaves the watermarks alone.
+    /// When it began, if it began before this request, for example while the warden was away: an instant.
+    /// Such a run is let in whatever else is open, required or on hold. It has no parameters and no
+    /// windows, and leaves the watermarks alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
     /// With `to`: the window of a backfill, for every job. It leaves the watermarks alone.

@@ -87,8 +87,8 @@ pub enum CliError {
     /// A replay that was followed paused or ended with failures.
     #[error("{0}")]
     ReplayNotDone(String),
-    /// The command of `warden run` ended with this code, or a signal whose number is this less 128. What there
-    /// is to say is said already.
+    /// The command of `warden run` ended with this code, or by a signal whose number is 128 less. What
+    /// there is to say is said already.
     #[error("the command ended with {0}")]
     Ended(u8),
     /// A run was created and does not begin yet.

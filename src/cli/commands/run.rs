@@ -1,8 +1,8 @@
 //! `warden run`: runs a command as a run of a workflow.
 //!
-//! Invariants: the command is started unless the warden says that it must not be; its output and exit code are
-//! passed on. From the moment at which the command has ended, its report is on disk until the warden has it;
-//! while the warden does not know of the run, so is its beginning.
+//! Invariants: the command is started unless the warden says that it must not be; its output and exit code
+//! are passed on. From the moment at which the command has ended, its report is on disk until the warden
+//! has it; while the warden does not know of the run, so is its beginning.
 
 mod child;
 mod heartbeat;
@@ -71,8 +71,8 @@ pub struct Run {
     /// UUID]
     #[arg(long, value_name = "ID", value_parser = item_id)]
     id: Option<ItemId>,
-    /// When the run must have ended: a duration from its beginning such as 2h, or a time [default: that of the
-    /// workflow]
+    /// When the run must have ended: a duration from its beginning such as 2h, or a time [default: that of
+    /// the workflow]
     #[arg(long, value_parser = deadline)]
     deadline: Option<String>,
     /// A label; repeatable
@@ -175,8 +175,8 @@ impl Run {
         })
     }
 
-    /// Opens the run. `None` if the warden could not be told of it. Fails if it says that the command must not
-    /// be started.
+    /// Opens the run. `None` if the warden could not be told of it. Fails if it says that the command must
+    /// not be started.
     async fn open(
         &self,
         client: &Client,

@@ -139,7 +139,7 @@ COUNTS             ERROR
 7    a   success      30m ago  5m 30s    2026-01-30T10:00:00.000Z to 2026-01-31T12:00:00.000Z  \
 read=10 written=9
 8    a   failed       30m ago  <1s       the beginning to 2026-01-31T12:00:00.000Z (backfill)  \
-                   exit code 3
+\x20                  exit code 3
 9    a   held (hold)";
         assert_eq!(table(Run::HEADER, rows), expected);
     }

@@ -14,8 +14,8 @@ use crate::model::{Clock as _, SystemClock};
 const PER_TTL: u32 = 3;
 
 /// Sets the deadline of a run to `ttl` from now, again and again, until that would be later than its own,
-/// which is `own` and as long from now as `left`. Fails if the daemon refuses it, as for a run that was closed
-/// by somebody else.
+/// which is `own` and as long from now as `left`. Fails if the daemon refuses it, as for a run that was
+/// closed by somebody else.
 pub async fn keep(
     client: &Client,
     (workflow, id): (&str, &str),

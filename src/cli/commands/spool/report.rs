@@ -1,8 +1,8 @@
 //! What `warden run` reports of a run, and its delivery.
 //!
-//! Invariant: a delivery may be repeated, also after one that broke off anywhere. The client chooses the id of
-//! the run, a run that is open is opened again without effect, an error has an idempotency key, and a run that
-//! is closed was reported already.
+//! Invariant: a delivery may be repeated, also after one that broke off anywhere. The client chooses the id
+//! of the run, a run that is open is opened again without effect, an error has an idempotency key, and a
+//! run that is closed was reported already.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;

@@ -18,7 +18,8 @@ async fn a_command_is_told_what_params_prints_for_a_shell() {
     let listed = "env -0 | grep -zE '^WARDEN_(RUN|SHARED|JOB)_' | sort -z";
     let script = format!(
         "{listed} > told; \"$0\" params nightly --format env > params; \
-         env -i PATH=\"$PATH\" sh -c 'set -a; . ./params; {}' > expected; echo \"$WARDEN_WORKFLOW\" > workflow",
+         env -i PATH=\"$PATH\" sh -c 'set -a; . ./params; {}' > expected; \
+         echo \"$WARDEN_WORKFLOW\" > workflow",
         listed.replace('\'', "'\\''")
     );
     let script = script.replace("\"$0\"", env!("CARGO_BIN_EXE_warden"));

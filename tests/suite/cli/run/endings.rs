@@ -43,8 +43,8 @@ async fn a_command_that_cannot_be_run_fails_its_run() {
 async fn output_is_passed_on_unchanged_and_its_end_is_kept_as_text() {
     let (daemon, scene) = (TestDaemon::start().await, Scene::new());
     // 30 kB of characters of three bytes, a byte that is none, and a reading of stdin.
-    let script = "head -c 30000 /dev/zero | sed 's/\\x00/\\xe2\\x82\\xac/g'; printf '\\377end'; cat; echo bad >&2; \
-                  exit 1";
+    let script = "head -c 30000 /dev/zero | sed 's/\\x00/\\xe2\\x82\\xac/g'; printf '\\377end'; cat; \
+                  echo bad >&2; exit 1";
     let mut line = super::line(&daemon.url(""), &scene, "--id run-1", script);
     let input = std::fs::File::open("/etc/hostname").unwrap();
     let output = tokio::task::spawn_blocking(move || line.stdin(input).output().unwrap()).await.unwrap();

@@ -28,8 +28,8 @@ async fn a_run_is_opened_and_ended_by_the_name_of_its_workflow() {
     for line in [
         "warden status nightly",
         "warden params nightly",
-        "warden open nightly --id run-1 --label region:eu --source crm --target dwh --actor cron --tool spark \
-         --process-type load --payload order.json --deadline 2h",
+        "warden open nightly --id run-1 --label region:eu --source crm --target dwh --actor cron \
+         --tool spark --process-type load --payload order.json --deadline 2h",
         "warden open nightly",
         "warden params nightly",
         "warden params nightly --format env",
@@ -77,7 +77,8 @@ async fn a_workflow_is_on_hold_until_it_is_released() {
         "warden runs nightly",
         "warden release nightly",
         "warden fail-run nightly",
-        "warden open nightly --id run-3; warden fail-run nightly; warden open nightly --id run-4 --format env",
+        "warden open nightly --id run-3; warden fail-run nightly; \
+         warden open nightly --id run-4 --format env",
         "warden status nightly",
         "warden release nightly --as success --output json",
         "warden release nightly --as failed",
