@@ -4,20 +4,22 @@
 //! are passed on. From the moment at which the command has ended, its report is on disk until the warden
 //! has it; while the warden does not know of the run, so is its beginning.
 
+mod begun;
 mod child;
+mod ending;
 mod heartbeat;
 
 use std::ffi::OsString;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::time::Duration;
 
 use clap::Args;
-use serde_json::Value;
-use warden_api::item::ItemAnswer;
-use warden_api::run::{RunRequest, variable, variable_value};
+use warden_api::run::{RunRequest, variable};
 use warden_client::Client;
 
+use self::begun::Begun;
 use self::child::{Child, code};
+use self::ending::Terms;
 use super::args::{deadline, duration, instant, item_id, label, labels, workflow};
 use super::error::CliError;
 use super::lineage::LineageFlags;
@@ -25,11 +27,10 @@ use super::open::Opened;
 use super::spool::Place;
 use super::spool::delivery::{Flushed, flush, may_pass};
 use super::spool::directory::{Slot, Spool};
-use super::spool::report::{Delivered, End, Failure, Report};
+use super::spool::report::{Delivered, End, Report};
 use super::worker::environment::daemon_variable;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::daemon::wording::worded;
-use crate::cli::terminal::age::short;
 use crate::cli::terminal::console::Console;
 use crate::cli::terminal::count::counted;
 use crate::cli::terminal::signals::Forwarded;
@@ -40,10 +41,6 @@ use crate::model::{Clock as _, ItemId, Random as _, SystemClock, SystemRandom, T
 const JITTER_MAX: Duration = Duration::from_secs(5);
 /// How much longer than its command `warden run` delivers spooled reports.
 const LINGER: Duration = Duration::from_secs(1);
-/// Shells end with these if a command is not executable, or does not exist.
-const NOT_EXECUTABLE: u8 = 126;
-const NOT_FOUND: u8 = 127;
-
 const HELP: &str = "\
 For example:
   warden run --workflow nightly -- ./load.sh --full
@@ -90,13 +87,8 @@ pub struct Run {
     /// is kept that far away, but never later than its own; 0s leaves the deadline alone
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     heartbeat_ttl: Duration,
-    /// A command that ends with 0 sooner has failed
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
-    min_time: Option<Duration>,
-    /// Of failures in a row the first so many alert nobody: their runs are closed as failed, with the error.
-    /// The warden counts them, over all machines
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..100))]
-    tolerate: u32,
+    #[command(flatten)]
+    terms: Terms,
     /// How long to try to reach the warden, before the command and again after it
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
     patience: Duration,
@@ -107,13 +99,6 @@ pub struct Run {
     command: Vec<OsString>,
     #[command(flatten)]
     connection: Connection,
-}
-
-/// A run that was opened.
-struct Begun {
-    variables: Vec<(String, String)>,
-    /// The deadline, and how long it is from now.
-    deadline: Option<(String, Duration)>,
 }
 
 impl Run {
@@ -140,13 +125,13 @@ impl Run {
         let variables = self.variables(&client, &report, begun.as_ref());
         let since = clock.now();
         let (exit_code, failure) = match Child::start(&self.command, &variables) {
-            Err(error) => self.not_started(&error, console),
+            Err(error) => self.terms.not_started(&self.command, &error, console),
             Ok(child) => {
                 let deadline = begun.as_ref().and_then(|begun| begun.deadline.clone());
                 let ended = self.supervise(child, &client, &report, deadline, spool.as_ref(), &mut signals);
                 let (status, output) = ended.await.map_err(|error| CliError::Start(error.to_string()))?;
                 let took = clock.now().since(since);
-                self.judge(code(status), status.code().is_none(), took, output, console)
+                self.terms.judge(code(status), status.code().is_none(), took, output, console)
             }
         };
         report.end = Some(End { at: clock.wall(), failure });
@@ -196,10 +181,7 @@ impl Run {
         let opened = Opened::of(&answer);
         opened.begun()?;
         report.is_open = true;
-        Ok(Some(Begun {
-            variables: variables(&opened, &answer, report),
-            deadline: left(&answer, console.now),
-        }))
+        Ok(Some(Begun::of(&opened, &answer, report, console.now)))
     }
 
     /// What the command is told.
@@ -249,51 +231,6 @@ impl Run {
         }
     }
 
-    fn not_started(&self, error: &io::Error, console: &mut Console<'_>) -> (u8, Option<Failure>) {
-        let program = self.command.first().cloned().unwrap_or_default();
-        let message = format!("cannot run {}: {error}", program.display());
-        console.message(format_args!("warden: {message}"));
-        let exit_code = if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
-        (exit_code, Some(self.failure("not_started".to_owned(), message, String::new(), exit_code)))
-    }
-
-    /// What this process ends with, and whether the run has failed.
-    fn judge(
-        &self,
-        code: u8,
-        by_signal: bool,
-        took: Duration,
-        output: String,
-        console: &mut Console<'_>,
-    ) -> (u8, Option<Failure>) {
-        let last = |what: &str| match output.lines().last() {
-            Some(line) => format!("{what}: {line}"),
-            None => what.to_owned(),
-        };
-        match (code, self.min_time) {
-            (0, Some(least)) if took < least => {
-                let took = humantime::format_duration(Duration::from_millis(took.as_millis() as u64));
-                let message = format!("it ended after {took}, sooner than {}", short(least));
-                console.message(format_args!("warden: the command counts as failed: {message}"));
-                (1, Some(self.failure("min_time".to_owned(), message, output, 0)))
-            }
-            (0, _) => (0, None),
-            (code, _) if by_signal => {
-                let number = code - 128;
-                let message = last(&format!("signal {number} ended it"));
-                (code, Some(self.failure(format!("signal {number}"), message, output, code)))
-            }
-            (code, _) => {
-                let message = last(&format!("it ended with {code}"));
-                (code, Some(self.failure(format!("exit {code}"), message, output, code)))
-            }
-        }
-    }
-
-    fn failure(&self, kind: String, message: String, output: String, exit_code: u8) -> Failure {
-        Failure { kind, message, output, exit_code, tolerate: self.tolerate }
-    }
-
     /// Delivers the report, and says what became of it. Returns whether the warden has it.
     async fn deliver(
         &self,
@@ -305,7 +242,7 @@ impl Run {
         let error = match report.deliver(client, false).await {
             Ok(delivered) => {
                 if let Delivered::Tolerated { failures } = delivered {
-                    let most = self.tolerate;
+                    let most = self.terms.tolerate;
                     console.message(format_args!("warden: failure {failures} in a row, of {most} tolerated"));
                 }
                 // What cannot be removed is delivered again, without effect.
@@ -361,56 +298,5 @@ fn tell(flushed: &Flushed, console: &mut Console<'_>) {
     if flushed.delivered > 0 {
         let reports = counted(flushed.delivered, "report");
         console.message(format_args!("warden: delivered {reports} of earlier runs"));
-    }
-}
-
-/// The deadline of a run, and how long it is from its beginning.
-fn left(answer: &ItemAnswer, now: Timestamp) -> Option<(String, Duration)> {
-    let (deadline, since) = match answer {
-        ItemAnswer::Item(item) => {
-            (item.deadline, Timestamp::from(item.started_at.unwrap_or(item.created_at)))
-        }
-        // By the clock of this machine, as the daemon does not tell its own.
-        ItemAnswer::Receipt(receipt) => (receipt.deadline?, now),
-    };
-    Some((deadline.to_string(), Timestamp::from(deadline).since(since)))
-}
-
-/// What `warden params --format env` prints.
-fn variables(opened: &Opened, answer: &ItemAnswer, report: &Report) -> Vec<(String, String)> {
-    let started_at = match answer {
-        ItemAnswer::Item(item) => item.started_at.map(|at| at.to_string()),
-        ItemAnswer::Receipt(_) => Some(report.started_at.to_string()),
-    };
-    let mut all = vec![
-        (variable(&["RUN", "ID"]), opened.id.clone()),
-        (variable(&["RUN", "NUMBER"]), opened.number.map(|number| number.to_string()).unwrap_or_default()),
-        (variable(&["RUN", "STARTED_AT"]), started_at.unwrap_or_default()),
-        (variable(&["RUN", "STATUS"]), "open".to_owned()),
-    ];
-    let members = |value: &Value| value.as_object().cloned().unwrap_or_default();
-    for (name, value) in members(&opened.params["shared"]) {
-        all.push((variable(&["SHARED", &name]), variable_value(&value)));
-    }
-    for (job, params) in members(&opened.params["jobs"]) {
-        for (name, value) in members(&params) {
-            all.push((variable(&["JOB", &job, &name]), variable_value(&value)));
-        }
-    }
-    all
-}
-
-#[cfg(test)]
-mod tests {
-    use warden_client::Error as ClientError;
-
-    use super::*;
-
-    #[test]
-    fn what_the_warden_refuses_is_told_from_a_warden_that_is_away() {
-        let base = || "http://localhost:1".to_owned();
-        assert!(may_pass(&ClientError::Unreachable { base: base(), cause: String::new() }));
-        assert!(may_pass(&ClientError::Unexpected { base: base(), what: String::new(), status: Some(404) }));
-        assert!(!may_pass(&ClientError::Invalid("a label".to_owned())));
     }
 }

@@ -87,3 +87,16 @@ pub async fn flush(spool: &Spool, client: &Client, drop_refused: bool) -> io::Re
     }
     Ok(flushed)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_warden_refuses_is_told_from_a_warden_that_is_away() {
+        let base = || "http://localhost:1".to_owned();
+        assert!(may_pass(&ClientError::Unreachable { base: base(), cause: String::new() }));
+        assert!(may_pass(&ClientError::Unexpected { base: base(), what: String::new(), status: Some(404) }));
+        assert!(!may_pass(&ClientError::Invalid("a label".to_owned())));
+    }
+}
