@@ -15,6 +15,7 @@
 #![warn(missing_docs)]
 
 pub mod alert;
+pub mod artifact;
 pub mod health;
 pub mod item;
 pub mod lease;
@@ -35,6 +36,7 @@ pub mod word;
 pub mod workflow;
 
 pub use alert::{Delivery, Incident, Receiver, Silence};
+pub use artifact::Artifact;
 pub use item::Item;
 pub use lease::Lease;
 pub use name::{ItemId, JobName, NameError, StepName, WorkflowName};

@@ -85,3 +85,19 @@ pub const PAGE_DEFAULT: usize = 50;
 pub const PAGE_MAX: usize = 1000;
 /// The largest JSON document of a request, in bytes; not for payloads and batches.
 pub const DOCUMENT_MAX: u64 = 64 * 1024;
+/// The longest location of an artifact.
+pub const ARTIFACT_LOCATION_MAX: usize = 1024;
+/// The longest name of an artifact.
+pub const ARTIFACT_NAME_MAX: usize = 1024;
+/// The longest alias, format, compression or status of an artifact.
+pub const ARTIFACT_WORD_MAX: usize = 64;
+/// The longest low or high value of an artifact.
+pub const ARTIFACT_BOUND_MAX: usize = 256;
+/// The most artifacts that one depends on.
+pub const DEPENDENCIES_MAX: usize = 64;
+/// An artifact keeps the latest runs that used it.
+pub const USES_KEPT: usize = 32;
+/// The most artifacts that one request registers, changes or claims.
+pub const ARTIFACTS_AT_ONCE: usize = 1000;
+/// The largest JSON document that registers artifacts, in bytes.
+pub const ARTIFACTS_DOCUMENT_MAX: u64 = 2 * 1024 * 1024;

@@ -134,6 +134,15 @@ paths! {
     REPLAY_RESUME = "/v1/replays/{id}/resume";
     /// Cancel a replay.
     REPLAY_CANCEL = "/v1/replays/{id}/cancel";
+
+    /// Artifacts.
+    ARTIFACTS = "/v1/artifacts";
+    /// Change many artifacts.
+    ARTIFACTS_STATUS = "/v1/artifacts/status";
+    /// Claim artifacts.
+    ARTIFACTS_CLAIM = "/v1/artifacts/claim";
+    /// An artifact.
+    ARTIFACT = "/v1/artifacts/{id}";
 }
 
 /// Fills the parts in braces with these values, percent-encoded, in their order.

@@ -180,8 +180,10 @@ macro_rules! words {
     )+};
 }
 
+mod artifact;
 mod run;
 
+pub use self::artifact::{ArtifactStatus, ArtifactUse};
 pub use self::run::*;
 
 words! {

@@ -7,6 +7,7 @@
 //!
 //! Deliberately absent: storing ([`crate::store`]) and presenting ([`crate::http`]) any of this.
 
+pub mod artifact;
 pub mod delivery;
 pub mod duration;
 pub mod expectation;
@@ -34,6 +35,7 @@ pub mod warning;
 pub mod workflow;
 pub mod zone;
 
+pub use artifact::{Artifact, ArtifactId, ArtifactRefusal};
 pub use delivery::{Attempt, Delivery, DeliveryId, DeliveryStatus, Event};
 pub use duration::{DURATION_MAX, DurationError, parse_duration};
 pub use expectation::{CronError, CronSchedule, Expectation, Missed, Progress, Schedule};

@@ -8,8 +8,8 @@
 //! policies, the progress of expectations before the runs that it counts, incidents before their deliveries.
 
 use crate::model::{
-    ClockAnchor, Delivery, DeliveryId, Incident, IncidentId, Progress, Replay, ReplayChunk, ReplayId,
-    RunEntry, RunHistory, Silence, SilenceId, Timestamp, Workflow, WorkflowName,
+    Artifact, ArtifactId, ClockAnchor, Delivery, DeliveryId, Incident, IncidentId, Progress, Replay,
+    ReplayChunk, ReplayId, RunEntry, RunHistory, Silence, SilenceId, Timestamp, Workflow, WorkflowName,
 };
 
 /// Observers are told only of those for which [`Document::is_told`] is true.
@@ -33,6 +33,7 @@ pub enum Document {
     Clock(Box<ClockAnchor>),
     /// A health-check write, which shows that commits work.
     HealthCheck(Timestamp),
+    Artifact(Box<Artifact>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -49,6 +50,7 @@ pub enum DocumentId {
     ReplayChunk(ReplayId, u32),
     Clock,
     HealthCheck,
+    Artifact(ArtifactId),
 }
 
 impl Document {
@@ -65,6 +67,7 @@ impl Document {
             Self::ReplayChunk(replay, chunk) => DocumentId::ReplayChunk(replay.clone(), chunk.index),
             Self::Clock(_) => DocumentId::Clock,
             Self::HealthCheck(_) => DocumentId::HealthCheck,
+            Self::Artifact(artifact) => DocumentId::Artifact(artifact.id.clone()),
         }
     }
 
@@ -96,11 +99,12 @@ pub enum DocumentSet {
     Replays,
     Chunks,
     ChunksOf(ReplayId),
+    Artifacts,
 }
 
 impl DocumentSet {
     /// What a feed tells of an opened store, in this order.
-    pub const TOLD: [Self; 7] = [
+    pub const TOLD: [Self; 8] = [
         Self::Workflows,
         Self::Progress,
         Self::RunHistories,
@@ -108,6 +112,7 @@ impl DocumentSet {
         Self::Incidents,
         Self::Deliveries,
         Self::Replays,
+        Self::Artifacts,
     ];
 
     /// The parts of a document, if it can have any.
@@ -130,7 +135,8 @@ impl DocumentSet {
             | (Self::Incidents, DocumentId::Incident(_))
             | (Self::Deliveries, DocumentId::Delivery(..))
             | (Self::Replays, DocumentId::Replay(_))
-            | (Self::Chunks, DocumentId::ReplayChunk(..)) => true,
+            | (Self::Chunks, DocumentId::ReplayChunk(..))
+            | (Self::Artifacts, DocumentId::Artifact(_)) => true,
             (Self::DeliveriesOf(incident), DocumentId::Delivery(of, _)) => incident == of,
             (Self::ChunksOf(replay), DocumentId::ReplayChunk(of, _)) => replay == of,
             (Self::RunsOf(workflow), DocumentId::Run(of, _)) => workflow == of,
@@ -197,7 +203,8 @@ is_a_document!(
     Incident in Incident,
     Delivery in Delivery,
     Replay in Replay,
-    ClockAnchor in Clock
+    ClockAnchor in Clock,
+    Artifact in Artifact
 );
 
 impl TryFrom<Document> for RunEntry {

@@ -8,15 +8,17 @@ use serde::de::DeserializeOwned;
 use super::record::{self, RecordError};
 use crate::model::item::ItemDetail;
 use crate::model::{
-    Delivery, Incident, ItemNumber, Progress, Replay, RunEntry, RunHistory, Silence, Workflow,
+    ArtifactId, Delivery, Incident, ItemNumber, Progress, Replay, RunEntry, RunHistory, Silence, Workflow,
 };
 
-/// Records of items and chunks of replays: what can be decoded is encoded in the current format, and decoded
-/// as the same.
+/// Records of items and artifacts, and chunks of replays: what can be decoded is encoded in the current
+/// format, and decoded as the same.
 pub fn records(bytes: &[u8]) {
     let number = ItemNumber(7);
     again(bytes, |bytes| record::decode_item(number, bytes), record::encode_item);
     again(bytes, |bytes| record::decode_replay_chunk(3, bytes), record::encode_replay_chunk);
+    let id = ArtifactId::of("uploads", "/in", "1");
+    again(bytes, |bytes| record::decode_artifact(&id, bytes), record::encode_artifact);
 }
 
 /// Documents in JSON: what can be decoded is encoded and decoded as the same.

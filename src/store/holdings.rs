@@ -1,15 +1,19 @@
-//! Per workflow, the number of items, including closed ones, the open incidents, and whether it has runs.
+//! Per workflow, the number of items, including closed ones, of artifacts, the open incidents, and whether it
+//! has runs; and the artifacts that are removed with the item of their run.
 //!
-//! Commands decide by it, without a search, whether a workflow created on first use may be removed. It is
-//! derived, and counted when an engine opens.
+//! Commands decide by it, without a search, whether a workflow created on first use may be removed, and which
+//! artifacts go with an item. It is derived, and counted when an engine opens.
+//!
+//! A workflow is in use while it has artifacts, as they outlive their items: who may see them is decided by
+//! its name.
 //!
 //! Deliberately absent: what outlives a workflow or matches it by a pattern. A silence applies to a workflow
 //! that is created again, a replay has item numbers, and resolved incidents are history.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use super::{Document, DocumentId};
-use crate::model::{Incident, IncidentId, IncidentStatus, WorkflowName};
+use super::{Document, DocumentId, DocumentSet};
+use crate::model::{Artifact, ArtifactId, Incident, IncidentId, IncidentStatus, ItemKey, WorkflowName};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Held {
@@ -18,6 +22,7 @@ struct Held {
     open_incidents: u64,
     /// Whether it has a history of runs, which decides about the next one.
     has_runs: bool,
+    artifacts: u64,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -26,15 +31,23 @@ pub(super) struct Holdings {
     workflows: HashMap<WorkflowName, Held>,
     stored: usize,
     open_incidents: HashMap<IncidentId, WorkflowName>,
+    artifacts: usize,
+    /// The artifacts that are removed with an item.
+    of_runs: HashMap<ItemKey, BTreeSet<ArtifactId>>,
 }
 
 impl Holdings {
-    /// Counts a written document.
+    /// The documents that are counted when an engine opens.
+    pub(super) const OF: [DocumentSet; 4] =
+        [DocumentSet::Workflows, DocumentSet::Incidents, DocumentSet::RunHistories, DocumentSet::Artifacts];
+
+    /// Counts a written document; an artifact only if it is new.
     pub(super) fn put(&mut self, document: &Document) {
         match document {
             Document::Workflow(workflow) => self.add_workflow(&workflow.name),
             Document::Incident(incident) => self.put_incident(incident),
             Document::RunHistory(workflow, _) => self.change(workflow, |held| held.has_runs = true),
+            Document::Artifact(artifact) => self.add_artifact(artifact),
             _ => {}
         }
     }
@@ -59,10 +72,42 @@ impl Holdings {
         self.workflows.get(workflow).is_some_and(|held| held.is_stored)
     }
 
-    /// Whether it has items, open incidents or a history of runs.
+    /// Whether it has items, artifacts, open incidents or a history of runs.
     pub(super) fn is_in_use(&self, workflow: &str) -> bool {
-        let is_used = |held: &Held| held.items > 0 || held.open_incidents > 0 || held.has_runs;
+        let is_used =
+            |held: &Held| held.items > 0 || held.open_incidents > 0 || held.has_runs || held.artifacts > 0;
         self.workflows.get(workflow).is_some_and(is_used)
+    }
+
+    /// The number of stored artifacts.
+    pub(super) fn artifact_count(&self) -> usize {
+        self.artifacts
+    }
+
+    /// Those that are removed with this item.
+    pub(super) fn artifacts_of_run(&self, run: &ItemKey) -> Vec<ArtifactId> {
+        self.of_runs.get(run).map(|ids| ids.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    fn add_artifact(&mut self, artifact: &Artifact) {
+        self.artifacts += 1;
+        self.change(&artifact.workflow, |held| held.artifacts += 1);
+        if let Some(run) = artifact.removed_with() {
+            self.of_runs.entry(run.clone()).or_default().insert(artifact.id.clone());
+        }
+    }
+
+    pub(super) fn remove_artifact(&mut self, artifact: &Artifact) {
+        self.artifacts -= 1;
+        self.change(&artifact.workflow, |held| held.artifacts -= 1);
+        if let Some(run) = artifact.removed_with()
+            && let Some(ids) = self.of_runs.get_mut(run)
+        {
+            ids.remove(&artifact.id);
+            if ids.is_empty() {
+                self.of_runs.remove(run);
+            }
+        }
     }
 
     fn add_workflow(&mut self, workflow: &WorkflowName) {

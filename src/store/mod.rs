@@ -32,7 +32,8 @@ pub mod record;
 
 pub use check::{CheckError, Finding, GenerationHeld, LogHeld, Report};
 pub use command::{
-    Claim, Command, Creation, DELIVERIES_MAX, Growth, Outcome, REPLAY_CHUNKS_MAX, RunCreation, StepReport,
+    ArtifactClaim, ArtifactCommand, Claim, Command, Creation, DELIVERIES_MAX, Growth, Outcome,
+    REPLAY_CHUNKS_MAX, Registration, RunCreation, StepReport,
 };
 pub use document::{Document, DocumentId, DocumentOrder, DocumentSet, ListDocuments, of_kind};
 pub use error::{OnDamage, OpenError, OpenErrorKind, StoreError};

@@ -7,6 +7,7 @@ use warden::store::{Command, ListItems, Store};
 
 use crate::requests;
 use crate::story::{self, Story};
+use crate::support::artifacts::unnumbered;
 use crate::support::documents::ReadDocuments as _;
 use crate::support::model::UNKNOWN;
 use crate::support::sample::{at, everything, incident_id, replay_id};
@@ -192,6 +193,10 @@ async fn compare_documents(stories: &[Story], store: &dyn Store) -> Result<(), S
     let mut unmade: Vec<_> = models().flat_map(|model| model.unmade_replays()).collect();
     unmade.sort();
     same("unmade replays", &store.unmade_replays().await.map_err(failed)?, &unmade)?;
+    let mut artifacts: Vec<_> = models().flat_map(|model| model.artifacts()).collect();
+    artifacts.sort_by(|left, right| left.id.cmp(&right.id));
+    let found = store.artifacts().await.map_err(failed)?.into_iter().map(unnumbered);
+    same("artifacts", &found.collect::<Vec<_>>(), &artifacts)?;
     let clock: Vec<_> = models().filter_map(|model| model.clock()).collect();
     same("clocks", &store.clock().await.map_err(failed)?.into_iter().collect::<Vec<_>>(), &clock)?;
     for story in stories {

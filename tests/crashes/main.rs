@@ -28,6 +28,7 @@
 //! | `CRASHES_IN` | the directory for all of it | `/dev/shm`, or that of the build's temporary files |
 //! | `CRASHES_KEEP` | `0`: what a failed seed leaves is not kept | none |
 
+mod artifacts;
 mod child;
 mod dice;
 mod figures;

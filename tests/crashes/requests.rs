@@ -17,6 +17,7 @@ use warden::model::{
 };
 use warden::store::{Claim, Command, Creation, Document, DocumentId};
 
+use crate::artifacts;
 use crate::dice::Dice;
 use crate::settings;
 use crate::story::Story;
@@ -90,6 +91,7 @@ fn one(story: &mut Story, dice: &mut Dice) -> (Option<ItemKey>, Command) {
             let (key, policies) = (any_key(story, dice), policies());
             (None, Command::Retry { key, retry, policies, now: now.into() })
         }
+        85..90 => (None, artifacts::next(story, dice)),
         _ => (None, document(story, dice)),
     }
 }
@@ -123,7 +125,7 @@ fn named(story: &Story, id: u64) -> ItemKey {
 }
 
 /// One that is there, was, or will be.
-fn any_key(story: &Story, dice: &mut Dice) -> ItemKey {
+pub fn any_key(story: &Story, dice: &mut Dice) -> ItemKey {
     named(story, dice.below(story.ids + 2))
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::runs::{self, RunCreation};
-use super::{Detail, Outcome, Rows, documents};
+use super::{Detail, Outcome, Rows, artifacts, documents};
 use crate::model::item::{
     Closing, Course, Item, ProgressChange, Progression, StepError, StepOutcome, StepRefusal,
 };
@@ -352,7 +352,7 @@ fn forget<R: Rows>(item: &Item, rows: &mut R, changes: &mut Vec<Change>) -> Resu
     rows.remove_item(item)?;
     rows.holdings().remove_item(&item.workflow);
     changes.push(Change::Item { before: Some(item.indexed()), after: None });
-    Ok(())
+    artifacts::remove_of_run(&item.key(), rows, changes)
 }
 
 /// An item before a change.

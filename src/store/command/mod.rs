@@ -4,6 +4,7 @@
 //! use these rules, so that they cannot differ. An engine whose server decides (SQL) would not use them; the
 //! conformance suite holds it to the same outcomes.
 
+mod artifacts;
 mod documents;
 mod items;
 mod leases;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+pub use self::artifacts::{ArtifactClaim, ArtifactCommand, Registration};
 pub use self::items::{Creation, StepReport};
 pub use self::leases::Claim;
 pub use self::runs::RunCreation;
@@ -23,8 +25,8 @@ use crate::model::item::{
 };
 use crate::model::run::{Hold, ReleaseAs, RunRefusal};
 use crate::model::{
-    Delivery, Incident, ItemError, ItemFilter, ItemKey, ItemNumber, LeaseCommand, LeaseId, LeaseLost, Moment,
-    Policies, Replay, ReplayChunk, ReplayId, Timestamp, WorkflowName,
+    Artifact, ArtifactRefusal, Delivery, Incident, ItemError, ItemFilter, ItemKey, ItemNumber, LeaseCommand,
+    LeaseId, LeaseLost, Moment, Policies, Replay, ReplayChunk, ReplayId, Timestamp, WorkflowName,
 };
 
 /// An atomic change.
@@ -87,8 +89,10 @@ pub enum Command {
     Put(Vec<Document>),
     /// Removes a document with its parts, if it exists. Outcomes: `Done`; `Partly` if so many parts remain
     /// that the command must be repeated; `WorkflowInUse` for a workflow that has an item, even a closed one,
-    /// or an open incident.
+    /// or an artifact, or an open incident.
     Remove(DocumentId),
+    /// Registers, changes or claims artifacts.
+    Artifacts(Box<ArtifactCommand>),
 }
 
 /// The most deliveries in the commit of an incident, which bounds the size of a command.
@@ -141,6 +145,10 @@ impl Command {
             Self::ActOnLease { act, .. } if act.grows() => Growth::Detail,
             Self::EndRun { end, .. } if matches!(end.kind, RunEndKind::Fail(_)) => Growth::Detail,
             Self::ReportStep(report) if report.progress.is_some() => Growth::Detail,
+            Self::Artifacts(command) => match **command {
+                ArtifactCommand::Register(_) => Growth::Items,
+                ArtifactCommand::Change { .. } | ArtifactCommand::Claim(_) => Growth::Detail,
+            },
             _ => Growth::None,
         }
     }
@@ -151,9 +159,10 @@ impl Command {
 pub enum Growth {
     /// Hardly any. These commands work while the disk is full.
     None,
-    /// Progress, labels or an error of an existing item. Refused when the reserve is nearly used up.
+    /// Progress, labels or an error of an existing item, and changes of artifacts. Refused when the reserve
+    /// is nearly used up.
     Detail,
-    /// New items, and selections of replays. Refused first.
+    /// New items and artifacts, and selections of replays. Refused first.
     Items,
 }
 
@@ -194,6 +203,11 @@ pub enum Outcome {
     Done,
     /// A part is done; repeat the command for the next part.
     Partly,
+    /// The artifacts in the order of the command, each with whether it is new.
+    Registered(Vec<(Artifact, bool)>),
+    /// The artifacts of a change in its order, or those that were claimed.
+    Artifacts(Vec<Artifact>),
+    ArtifactsRefused(ArtifactRefusal),
 }
 
 impl From<StepError> for Outcome {
@@ -239,9 +253,9 @@ pub(super) trait Rows {
     fn holdings(&mut self) -> &mut Holdings;
     /// Writes a document, possibly over another one with its id.
     fn put(&mut self, document: &Document) -> Result<(), Self::Error>;
+    fn document(&mut self, id: &DocumentId) -> Result<Option<Document>, Self::Error>;
     /// Removes a document. Returns whether it existed.
     fn remove(&mut self, id: &DocumentId) -> Result<bool, Self::Error>;
-    fn document(&mut self, id: &DocumentId) -> Result<Option<Document>, Self::Error>;
     /// The first `limit` ids of a set.
     fn ids(&mut self, set: &DocumentSet, limit: usize) -> Result<Vec<DocumentId>, Self::Error>;
 }
@@ -304,5 +318,6 @@ pub(super) fn settle<R: Rows>(
             Ok(Outcome::Done)
         }
         Command::Remove(id) => documents::remove(id, rows, changes),
+        Command::Artifacts(command) => artifacts::settle(*command, rows, changes),
     }
 }

@@ -3,6 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::artifact::{decode_artifact, encode_artifact};
 use super::{RecordError, damaged, expect_version};
 use crate::model::replay::ItemProgress;
 use crate::model::{ItemNumber, ReplayChunk, Timestamp};
@@ -24,6 +25,7 @@ pub fn encode(document: &Document) -> Vec<u8> {
         Document::ReplayChunk(_, chunk) => encode_replay_chunk(chunk),
         Document::Clock(anchor) => encode_document(anchor),
         Document::HealthCheck(at) => at.as_millis().to_be_bytes().to_vec(),
+        Document::Artifact(artifact) => encode_artifact(artifact),
     }
 }
 
@@ -46,6 +48,7 @@ pub fn decode(id: &DocumentId, bytes: &[u8]) -> Result<Document, RecordError> {
             let millis = bytes.try_into().map_err(|_| RecordError::Damaged("it is no instant".into()))?;
             Document::HealthCheck(Timestamp::from_millis(i64::from_be_bytes(millis)))
         }
+        DocumentId::Artifact(id) => Document::Artifact(Box::new(decode_artifact(id, bytes)?)),
     })
 }
 

@@ -1,8 +1,9 @@
 //! Records: the stored form of items, incidents, deliveries, workflows, progress and replays, separate from
 //! the types of the program.
 //!
-//! Every record begins with a byte for its format. Items and chunks of replays are compact binary (postcard),
-//! since every start reads all items, and there are many chunks; the others are few, and JSON.
+//! Every record begins with a byte for its format. Items, artifacts and chunks of replays are compact
+//! binary (postcard), since they are many, and every start reads all but the chunks; the others are few, and
+//! JSON.
 //!
 //! To change a format: add a new struct with the next version byte and write that one; keep reading the old
 //! ones; add a fixture of the new one beside the old in `tests/fixtures`. Fields of a postcard struct are
@@ -11,9 +12,11 @@
 //!
 //! Public for these fixtures, which tests decode with the same code as the engines.
 
+mod artifact;
 mod document;
 mod item;
 
+pub use self::artifact::{decode_artifact, encode_artifact};
 pub use self::document::{
     decode, decode_document, decode_replay_chunk, encode, encode_document, encode_replay_chunk,
 };

@@ -1,5 +1,6 @@
 //! The conformance suite: run on every engine.
 
+mod artifacts;
 mod changing;
 mod clocks;
 mod closing;

@@ -1,6 +1,6 @@
 //! Reads of whole sets of documents, which the daemon takes from the feed instead.
 
-use warden::model::{Delivery, DeliveryStatus, Progress, Replay, Silence, Workflow, WorkflowName};
+use warden::model::{Artifact, Delivery, DeliveryStatus, Progress, Replay, Silence, Workflow, WorkflowName};
 use warden::store::{Document, DocumentSet, ListDocuments, Store, StoreError, of_kind};
 
 pub trait ReadDocuments: Store {
@@ -30,6 +30,11 @@ pub trait ReadDocuments: Store {
     /// By id.
     async fn replays(&self) -> Result<Vec<Replay>, StoreError> {
         Ok(of_kind(self.all(DocumentSet::Replays).await?))
+    }
+
+    /// By id.
+    async fn artifacts(&self) -> Result<Vec<Artifact>, StoreError> {
+        Ok(of_kind(self.all(DocumentSet::Artifacts).await?))
     }
 
     /// The pending deliveries of all incidents, by id.

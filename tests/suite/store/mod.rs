@@ -1,6 +1,7 @@
 //! The store: the conformance suite, and tests of the default engine.
 #![expect(clippy::unwrap_used, reason = "in a test a panic with the error is the report")]
 
+mod artifact_format;
 mod checkpoints;
 mod churn;
 mod conformance;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use warden::model::artifact::{ArtifactChange, ArtifactId, ArtifactStatus, ArtifactUse, Facts, NewArtifact};
 use warden::model::item::{Closing, ItemPatch};
 use warden::model::replay::{
     ItemProgress, OnSuccess, Pace, ReplayFailure, ReplayFilter, ReplayStatus, ReplayTarget,
@@ -20,7 +21,7 @@ use warden::model::{
     Timestamp, TraceContext, Workflow, WorkflowName,
 };
 use warden::model::{Policies, Policy, RetryPolicy, Step};
-use warden::store::{Command, Creation, ListItems, Outcome};
+use warden::store::{ArtifactClaim, ArtifactCommand, Command, Creation, ListItems, Outcome, Registration};
 
 /// The instant that many milliseconds after the start of every test's story.
 pub fn at(millis: i64) -> Timestamp {
@@ -391,4 +392,51 @@ pub fn changed(outcome: Outcome) -> Item {
 pub fn trace() -> TraceContext {
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     TraceContext::read(parent, Some("congo=t61rcWkgMzE")).expect("it is well formed")
+}
+
+/// An artifact of the sample workflow, ready to be loaded.
+pub fn new_artifact(name: &str) -> NewArtifact {
+    NewArtifact {
+        workflow: workflow("uploads"),
+        location: "/in".into(),
+        name: name.into(),
+        reuse: ArtifactUse::Many,
+        run: None,
+        status: ArtifactStatus::Ready.into(),
+        facts: Facts::default(),
+        depends_on: Vec::new(),
+    }
+}
+
+pub fn artifact_id(name: &str) -> ArtifactId {
+    ArtifactId::of("uploads", "/in", name)
+}
+
+pub fn register(artifacts: impl IntoIterator<Item = NewArtifact>, now: Timestamp) -> Command {
+    let artifacts = artifacts.into_iter().map(|new| (new, Some(10))).collect();
+    let registration = Registration { artifacts, artifacts_max: 10_000, now };
+    Command::Artifacts(Box::new(ArtifactCommand::Register(registration)))
+}
+
+/// Gives artifacts of the sample workflow a status.
+pub fn move_artifacts(names: &[&str], status: ArtifactStatus, now: Timestamp) -> Command {
+    let change = |name: &&str| {
+        (artifact_id(name), ArtifactChange { status: Some(status.into()), ..ArtifactChange::default() })
+    };
+    change_artifacts(names.iter().map(change).collect(), now)
+}
+
+pub fn change_artifacts(changes: Vec<(ArtifactId, ArtifactChange)>, now: Timestamp) -> Command {
+    Command::Artifacts(Box::new(ArtifactCommand::Change { changes, now }))
+}
+
+pub fn claim_artifacts(names: &[&str], max: usize, now: Timestamp) -> Command {
+    Command::Artifacts(Box::new(ArtifactCommand::Claim(ArtifactClaim {
+        candidates: names.iter().map(|name| artifact_id(name)).collect(),
+        status: ArtifactStatus::Ready.into(),
+        to: ArtifactStatus::Loading.into(),
+        max,
+        run: None,
+        now,
+    })))
 }

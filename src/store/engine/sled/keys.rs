@@ -1,6 +1,6 @@
 //! The keys of documents, which contain their ids, and the size limit of each kind.
 
-use crate::model::{DeliveryId, IncidentId, ReplayId, SilenceId, WorkflowName};
+use crate::model::{ArtifactId, DeliveryId, IncidentId, ReplayId, SilenceId, WorkflowName};
 use crate::store::{Document, DocumentId, DocumentSet};
 
 /// The largest incident or silence, in bytes.
@@ -11,6 +11,8 @@ const DELIVERY_MAX: usize = 160 * 1024;
 const REPLAY_MAX: usize = 128 * 1024;
 /// The largest run or history of runs, in bytes: its parameters, windows, lineage and counts.
 const RUN_MAX: usize = 128 * 1024;
+/// The largest artifact, in bytes: its texts, and those of what it depends on and of the runs that used it.
+pub(super) const ARTIFACT_MAX: usize = 32 * 1024;
 /// The largest of all other documents, in bytes.
 const DOCUMENT_MAX: usize = 4096;
 
@@ -24,6 +26,7 @@ const REPLAY: u8 = b'y';
 const REPLAY_CHUNK: u8 = b'z';
 const RUN: u8 = b'r';
 const RUN_HISTORY: u8 = b't';
+const ARTIFACT: u8 = b'a';
 const HEALTH_CHECK: &[u8] = b"mprobe";
 const CLOCK: &[u8] = b"mclock";
 
@@ -43,6 +46,7 @@ pub(super) fn key(id: &DocumentId) -> Vec<u8> {
         DocumentId::RunHistory(workflow) => [&[RUN_HISTORY], workflow.as_bytes()].concat(),
         DocumentId::Clock => CLOCK.to_vec(),
         DocumentId::HealthCheck => HEALTH_CHECK.to_vec(),
+        DocumentId::Artifact(id) => two_part(ARTIFACT, &id.0, &[]),
     }
 }
 
@@ -79,6 +83,7 @@ pub(super) fn id(key: &[u8]) -> Option<DocumentId> {
             let index = u32::from_be_bytes(second.try_into().ok()?);
             DocumentId::ReplayChunk(ReplayId(first.into()), index)
         }
+        ARTIFACT => DocumentId::Artifact(ArtifactId(first.into())),
         _ => return None,
     })
 }
@@ -104,6 +109,7 @@ pub(super) fn prefix(set: &DocumentSet) -> Vec<u8> {
         DocumentSet::Replays => vec![REPLAY],
         DocumentSet::Chunks => vec![REPLAY_CHUNK],
         DocumentSet::ChunksOf(replay) => two_part(REPLAY_CHUNK, &replay.0, &[]),
+        DocumentSet::Artifacts => vec![ARTIFACT],
     }
 }
 
@@ -114,6 +120,7 @@ pub(super) fn size_max(document: &Document) -> usize {
         Document::Delivery(_) => DELIVERY_MAX,
         Document::Replay(_) => REPLAY_MAX,
         Document::Run(..) | Document::RunHistory(..) => RUN_MAX,
+        Document::Artifact(_) => ARTIFACT_MAX,
         _ => DOCUMENT_MAX,
     }
 }
@@ -150,6 +157,7 @@ mod tests {
             DocumentId::Run(WorkflowName::new("nightly.2").unwrap(), 1),
             DocumentId::Clock,
             DocumentId::HealthCheck,
+            DocumentId::Artifact(ArtifactId("art_1".into())),
         ];
         for document in &ids {
             assert_eq!(id(&key(document)).as_ref(), Some(document));

@@ -78,6 +78,7 @@ use self::space::Space;
 use self::start::{Start, Started};
 use self::transaction::Transaction;
 use crate::model::{Clock, Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, ReplayId, Timestamp};
+use crate::store::holdings::Holdings;
 use crate::store::log::Segments;
 use crate::store::{
     Change, Command, DeliveryPage, DiskUse, Document, DocumentId, DocumentSet, Feed, Health, ListDeliveries,
@@ -148,7 +149,7 @@ impl SledStore {
         let checkpoints = Arc::new(Checkpoints::new(covered, next_number, room, totals, space));
         let reader = draft.reader(checkpoints.tables.clone());
         let unreadable = |error: ReadError| start::wrong(&settings.path, error.into());
-        for document in reader.stream(&DocumentSet::Workflows).chain(reader.stream(&DocumentSet::Incidents)) {
+        for document in Holdings::OF.iter().flat_map(|set| reader.stream(set)) {
             holdings.put(&document.map_err(unreadable)?);
         }
         directory.seal()?;

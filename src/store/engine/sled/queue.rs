@@ -187,7 +187,8 @@ fn tells_people(command: &Command) -> bool {
         | Document::Silence(_)
         | Document::ReplayChunk(..)
         | Document::Run(..)
-        | Document::RunHistory(..) => false,
+        | Document::RunHistory(..)
+        | Document::Artifact(_) => false,
     })
 }
 
@@ -200,7 +201,7 @@ fn is_round(commands: &[Command]) -> bool {
         && before.iter().all(|command| matches!(command, Command::ActOnLease { .. } | Command::Close { .. }))
 }
 
-/// The bytes of payload, progress and restored detail that a command brings.
+/// The bytes of payload, progress, restored detail and artifacts that a command brings.
 pub(super) fn payload_size(command: &Command) -> usize {
     match command {
         Command::Create(creation) => {
@@ -211,6 +212,7 @@ pub(super) fn payload_size(command: &Command) -> usize {
             let restored = creation.restored.as_ref().map_or(0, |restored| restored.detail_size);
             creation.payload.len() + progress + restored
         }
+        Command::Artifacts(command) => command.size(),
         _ => 0,
     }
 }

@@ -6,17 +6,17 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
-use warden::model::item::{
-    Closed, Closing, Course, ItemRefusal, LeaseRefusal, Status, StepError, StepRefusal,
-};
+use warden::model::item::{Closed, Closing, Course, LeaseRefusal, StepError, StepRefusal};
 use warden::model::{
-    ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, IncidentStatus, IndexedItem,
-    Item, ItemKey, ItemNumber, Labels, LeaseLost, Progress, Replay, ReplayChunk, ReplayId, Silence,
-    SilenceId, Timestamp, Work, Workflow, WorkflowName,
+    Artifact, ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, IncidentStatus, Item,
+    ItemKey, ItemNumber, Labels, LeaseLost, Progress, Replay, ReplayChunk, ReplayId, Silence, SilenceId,
+    Timestamp, Work, Workflow, WorkflowName,
 };
-use warden::store::{Claim, Command, Creation, Document, DocumentId, Outcome, StepReport};
+use warden::store::{ArtifactCommand, Claim, Command, Creation, Document, DocumentId, Outcome, StepReport};
 
+use super::artifacts::Artifacts;
 use super::changes::{add_error, change_by_patch};
+pub use super::comparing::{is_remembered, without_unknown_numbers};
 
 /// The number of an item before the engine has told it.
 pub const UNKNOWN: ItemNumber = ItemNumber(0);
@@ -52,6 +52,7 @@ pub struct Model {
     silences: BTreeMap<SilenceId, Silence>,
     replays: BTreeMap<ReplayId, Replay>,
     replay_chunks: BTreeMap<(ReplayId, u32), ReplayChunk>,
+    artifacts: Artifacts,
 }
 
 impl Model {
@@ -104,6 +105,11 @@ impl Model {
         ids.into_iter().filter(|id| !self.replays.contains_key(id)).cloned().collect()
     }
 
+    /// By id.
+    pub fn artifacts(&self) -> Vec<Artifact> {
+        self.artifacts.all().cloned().collect()
+    }
+
     pub fn workflows(&self) -> Vec<Workflow> {
         self.workflows.values().cloned().collect()
     }
@@ -138,6 +144,7 @@ impl Model {
         let is_open = |incident: &Incident| incident.status == IncidentStatus::Open;
         let mut open = self.incidents.values().filter(|incident| is_open(incident));
         self.items().any(|item| item.workflow == *workflow)
+            || self.artifacts.has_any_of(workflow)
             || open.any(|incident| incident.key.workflow == *workflow)
     }
 
@@ -158,6 +165,7 @@ impl Model {
     fn forget(&mut self, key: &ItemKey) {
         self.entries.remove(key);
         self.idempotency_keys.retain(|_, named| named != key);
+        self.artifacts.remove_of_run(key);
     }
 
     pub fn apply(&mut self, command: &Command, now: Timestamp) -> Outcome {
@@ -231,6 +239,7 @@ impl Model {
                 documents.iter().for_each(|document| self.put(document));
                 Outcome::Done
             }
+            Command::Artifacts(command) => self.apply_to_artifacts(command),
             Command::Remove(DocumentId::Workflow(name)) if self.is_in_use(name) => Outcome::WorkflowInUse,
             Command::Remove(id) => {
                 self.remove(id);
@@ -257,7 +266,20 @@ impl Model {
             Document::Clock(anchor) => self.clock = Some(*anchor),
             Document::HealthCheck(_) => {}
             Document::Run(..) | Document::RunHistory(..) => unreachable!("these stories have no runs"),
+            Document::Artifact(_) => panic!("artifacts have commands of their own"),
         }
+    }
+
+    fn apply_to_artifacts(&mut self, command: &ArtifactCommand) -> Outcome {
+        let outcome = self.artifacts.apply(command, |run| self.entries.contains_key(run));
+        if let (ArtifactCommand::Register(registration), Outcome::Registered(found)) = (command, &outcome) {
+            for (artifact, _) in found.iter().filter(|(_, is_new)| *is_new) {
+                let name = artifact.workflow.clone();
+                let workflow = Workflow { name: name.clone(), created_at: registration.now };
+                self.workflows.entry(name).or_insert(workflow);
+            }
+        }
+        outcome
     }
 
     fn remove(&mut self, id: &DocumentId) {
@@ -273,6 +295,7 @@ impl Model {
                 self.replays.remove(id);
                 self.replay_chunks.retain(|(replay, _), _| replay != id);
             }
+            DocumentId::Artifact(id) => self.artifacts.remove(id),
             id => panic!("{id:?} is never removed by itself"),
         }
     }
@@ -286,7 +309,9 @@ impl Model {
         let incidents = self.incidents.values().cloned().map(Document::from);
         let deliveries = self.deliveries.values().cloned().map(Document::from);
         let replays = self.replays.values().cloned().map(Document::from);
-        workflows.chain(progress).chain(silences).chain(incidents).chain(deliveries).chain(replays).collect()
+        let artifacts = self.artifacts().into_iter().map(Document::from);
+        let alerts = silences.chain(incidents).chain(deliveries);
+        workflows.chain(progress).chain(alerts).chain(replays).chain(artifacts).collect()
     }
 
     fn by_number(&self, number: ItemNumber) -> Option<ItemKey> {
@@ -455,44 +480,5 @@ impl Model {
             }
             _ => Outcome::Unknown,
         }
-    }
-}
-
-pub fn is_remembered(item: &Item, now: Timestamp) -> bool {
-    item.closed.is_none_or(|closed| closed.record_until > now)
-}
-
-/// Whether the record of this item is still kept.
-pub fn counts(indexed: &IndexedItem, now: Timestamp) -> bool {
-    !matches!(indexed.status, Status::Closed { record_until, .. } if record_until <= now)
-}
-
-/// The engine's outcome, without what the model cannot know: new numbers, and the words of a refusal.
-pub fn without_unknown_numbers(outcome: Outcome, expected: &Outcome) -> Outcome {
-    let item = |mut item: Box<Item>, expected: &Item| {
-        if expected.number == UNKNOWN {
-            item.number = UNKNOWN;
-        }
-        if let (Some(found), Some(expected)) = (&mut item.work.lease, &expected.work.lease)
-            && expected.token == UNKNOWN_TOKEN
-        {
-            found.token = UNKNOWN_TOKEN;
-        }
-        item
-    };
-    match (outcome, expected) {
-        (Outcome::Created(found), Outcome::Created(expected)) => Outcome::Created(item(found, expected)),
-        (Outcome::Exists(found), Outcome::Exists(expected)) => Outcome::Exists(item(found, expected)),
-        (Outcome::Conflict(found), Outcome::Conflict(expected)) => Outcome::Conflict(item(found, expected)),
-        (Outcome::Closed(found), Outcome::Closed(expected)) => Outcome::Closed(item(found, expected)),
-        (Outcome::AlreadyClosed(found), Outcome::AlreadyClosed(expected)) => {
-            Outcome::AlreadyClosed(item(found, expected))
-        }
-        (Outcome::Changed(found), Outcome::Changed(expected)) => Outcome::Changed(item(found, expected)),
-        (Outcome::Exhausted(found), Outcome::Exhausted(expected)) => {
-            Outcome::Exhausted(item(found, expected))
-        }
-        (Outcome::Refused(ItemRefusal::Labels(_)), _) => Outcome::Refused(ItemRefusal::Labels(String::new())),
-        (other, _) => other,
     }
 }

@@ -18,6 +18,7 @@ use warden::model::{
 };
 use warden::store::{Claim, Command, Creation, Document, DocumentId, StepReport};
 
+use super::artifact_story::{self, ArtifactAction};
 use super::model::Model;
 use crate::store::sample::{
     anchor, delivery, error, incident, incident_id, info, key_in, labels, object, payload, policies,
@@ -122,6 +123,7 @@ pub enum Action {
     /// With a reason of this length.
     PutReplay(&'static str, usize, Vec<Chunk>),
     ForgetReplay(&'static str),
+    Artifact(ArtifactAction),
 }
 
 /// Its index, and how many items it holds.
@@ -281,6 +283,7 @@ impl Action {
                 Command::put_replay(replay, self::chunks(chunks))
             }
             Self::ForgetReplay(id) => Command::Remove(DocumentId::Replay(replay_id(id))),
+            Self::Artifact(action) => action.command(now),
         }
     }
 }
@@ -420,6 +423,7 @@ fn actions() -> impl Strategy<Value = Action> {
         1 => (incident(), select(vec![0_usize, 5000])).prop_map(|(id, size)| Action::PutSilence(id, size)),
         1 => incident().prop_map(Action::ForgetSilence),
         2 => replay_action,
+        5 => artifact_story::actions().prop_map(Action::Artifact),
     ]
 }
 
