@@ -107,6 +107,7 @@ impl Surroundings {
                 heartbeat: config.heartbeat.clone(),
                 replay: config.replay.clone(),
                 redrives: config.redrives.clone(),
+                artifacts: config.artifacts.clone(),
             },
         }
     }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use serde::de::{DeserializeOwned, Deserializer, Error};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::time::WallTime;
 use crate::word::{ArtifactStatus, ArtifactUse, Word};
@@ -79,6 +80,7 @@ pub enum Run {
     /// The id of an item in the workflow of the artifact.
     Id(Arc<str>),
     /// An item of any workflow.
+    #[serde(deserialize_with = "object")]
     Key(RunKey),
 }
 
@@ -117,6 +119,21 @@ pub struct Usage {
     pub status: Word<ArtifactStatus>,
     /// When it set that.
     pub at: WallTime,
+}
+
+/// An artifact, as an item that used it shows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ArtifactSummary {
+    /// Its id.
+    pub id: Arc<str>,
+    /// The directory or the prefix of a URL.
+    pub location: Arc<str>,
+    /// The name within the location.
+    pub name: Arc<str>,
+    /// Its status.
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
+    pub status: Word<ArtifactStatus>,
 }
 
 /// Artifacts, in the order of the request.
@@ -176,7 +193,7 @@ pub struct RegisterRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// The records in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "some_object", skip_serializing_if = "Option::is_none")]
     pub records: Option<Records>,
     /// The least value in it, such as a date.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -198,6 +215,17 @@ pub struct RegisterRequest {
     pub depends_on: Vec<Arc<str>>,
 }
 
+/// The body of a registration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+#[serde(untagged)]
+pub enum RegisterRequests {
+    /// One artifact.
+    One(Box<RegisterRequest>),
+    /// Up to 1000 artifacts: all or none are registered.
+    Many(Vec<RegisterRequest>),
+}
+
 /// A request to change an artifact. What it does not name is kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -216,7 +244,7 @@ pub struct ChangeRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// Counts that replace those before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "some_object", skip_serializing_if = "Option::is_none")]
     pub records: Option<Records>,
     /// Replaces `low` if it is less. Numbers, also in texts, compare by value and are less than other texts;
     /// those compare by bytes, as dates in ISO 8601 sort.
@@ -250,7 +278,7 @@ pub struct StatusRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Arc<str>>,
     /// Artifacts that each get a status of their own.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, deserialize_with = "objects", skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<StatusChange>,
     /// The run that changes them, which is noted in `uses`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -294,4 +322,24 @@ pub struct ArtifactClaimRequest {
     /// The run that claims them, which is noted in `uses`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<Run>,
+}
+
+// A list of values would be taken for the members of an object, in their order.
+
+fn object<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<T, D::Error> {
+    member(Map::deserialize(deserializer)?)
+}
+
+fn some_object<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Option::<Map<String, Value>>::deserialize(deserializer)?.map(member).transpose()
+}
+
+fn objects<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Vec::<Map<String, Value>>::deserialize(deserializer)?.into_iter().map(member).collect()
+}
+
+fn member<T: DeserializeOwned, E: Error>(members: Map<String, Value>) -> Result<T, E> {
+    serde_json::from_value(Value::Object(members)).map_err(E::custom)
 }

@@ -7,6 +7,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::artifact::ArtifactSummary;
 use crate::lease::Lease;
 use crate::merge::{self, Merge};
 use crate::name::Labels;
@@ -66,9 +67,8 @@ pub struct Item {
     pub progress: Map<String, Value>,
     /// The latest errors, oldest first.
     pub errors: Vec<ItemError>,
-    /// Reserved; empty.
-    #[cfg_attr(feature = "schema", schema(value_type = Vec<Object>))]
-    pub artifacts: Vec<Value>,
+    /// The artifacts that it used, the oldest registration first; at most 100.
+    pub artifacts: Vec<ArtifactSummary>,
     /// The parameters of a run: `shared` ones, and those of its `jobs`, each with the window `from` and `to`.
     /// Null until it begins, and for an item that is no run.
     #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]

@@ -42,6 +42,10 @@ pub struct ProblemDocument<'a> {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "schema", schema(required = false))]
     pub requirements: Vec<UnmetRequirement>,
+    /// Of `dependency-not-met`: the ids of the artifacts that must be loaded first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schema(required = false))]
+    pub dependencies: Vec<Cow<'a, str>>,
 }
 
 impl ProblemDocument<'_> {
@@ -187,6 +191,18 @@ problems! {
     RangeNotSatisfiable: 416, "range-not-satisfiable", "The range is outside of the payload";
     /// A compressed body where none is supported.
     UnsupportedEncoding: 415, "unsupported-encoding", "The body must not be compressed";
+    /// No such artifact.
+    ArtifactNotFound: 404, "artifact-not-found", "The artifact does not exist";
+    /// An artifact that may be loaded once was loaded.
+    ArtifactLoaded: 409, "artifact-loaded", "The artifact was loaded, and may be loaded once";
+    /// An artifact cannot get this status.
+    ArtifactStatusUnknown: 422, "artifact-status-unknown", "The status of the artifact is unknown";
+    /// What an artifact depends on is not loaded.
+    DependencyNotMet: 409, "dependency-not-met", "What the artifact depends on is not loaded";
+    /// An artifact cannot depend on this one.
+    DependencyRefused: 422, "dependency-refused", "The artifact cannot depend on this one";
+    /// The limit of artifacts is reached.
+    TooManyArtifacts: 422, "too-many-artifacts", "There are too many artifacts";
     /// The limit of workflows is reached.
     TooManyWorkflows: 422, "too-many-workflows", "There are too many workflows";
     /// The limit of concurrent requests or memory is reached.

@@ -108,6 +108,7 @@ impl Limits {
         checks.within(&at("requests_max"), self.requests_max, 1..=1_000_000, |n| n);
         checks.within(&at("queue_max"), self.queue_max, 1..=10_000_000, |n| n);
         checks.within(&at("workflows_max"), self.workflows_max, 1..=1_000_000, |n| n);
+        checks.within(&at("artifacts_max"), self.artifacts_max, 1..=10_000_000, |n| n);
         if workflows > self.workflows_max {
             let message = format!("is {}, but the configuration defines {workflows}", self.workflows_max);
             checks.problem(&at("workflows_max"), message);

@@ -16,6 +16,7 @@
 //! [`Environment::of_this_process`].
 
 mod alerting;
+mod artifacts;
 mod checks;
 mod daemon;
 mod definition;
@@ -71,6 +72,7 @@ pub use self::token::TokenSettings;
 pub use self::warnings::Destination;
 
 use self::alerting::WrittenAlerting;
+use self::artifacts::WrittenArtifacts;
 use self::checks::Checks;
 use self::directory::{Directory, WorkflowsFrom};
 use self::heartbeat::WrittenHeartbeat;
@@ -85,7 +87,7 @@ use self::warnings::Told;
 use self::workflow::{WrittenWorkflow, WrittenWorkflowDefaults};
 use crate::model::{Severity, Warning};
 use crate::notifier::Receiver;
-use crate::warden::{HeartbeatSettings, PolicySet, ReplaySettings, Targets};
+use crate::warden::{ArtifactSettings, HeartbeatSettings, PolicySet, ReplaySettings, Targets};
 
 /// All settings, checked, and with everything inherited filled in.
 #[derive(Clone, Debug)]
@@ -105,6 +107,7 @@ pub struct Config {
     pub replay: ReplaySettings,
     /// Where the overdue items of workflows are sent automatically. Each has a policy that says when.
     pub redrives: Targets,
+    pub artifacts: ArtifactSettings,
     /// Never empty if the daemon listens beyond loopback.
     pub tokens: Vec<TokenSettings>,
     /// Valid settings that are probably mistakes.
@@ -186,6 +189,7 @@ struct Tables {
     workflow_defaults: WrittenWorkflowDefaults,
     heartbeat: WrittenHeartbeat,
     replay: WrittenReplay,
+    artifacts: WrittenArtifacts,
     receiver_defaults: WrittenReceiverDefaults,
     #[serde(default)]
     receivers: BTreeMap<String, WrittenReceiver>,
@@ -251,6 +255,7 @@ impl Tables {
         run::check_circles(checks_of, workflows.iter().map(|(name, policy)| (name, &*policy.runs)));
         let heartbeat = self.heartbeat.resolve(checks_of);
         let replay = self.replay.resolve(checks_of);
+        let artifacts = self.artifacts.resolve(checks_of, self.limits.artifacts_max);
         let tokens = token::resolve(checks_of, self.tokens);
 
         let told = Told {
@@ -300,6 +305,7 @@ impl Tables {
             heartbeat,
             replay,
             redrives: Arc::new(redrives),
+            artifacts,
             tokens,
             warnings,
             destinations,

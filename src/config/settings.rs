@@ -129,6 +129,8 @@ pub struct Limits {
     pub queue_max: usize,
     /// The most workflows, configured ones and those created on first use together.
     pub workflows_max: usize,
+    /// The most artifacts.
+    pub artifacts_max: usize,
 }
 
 /// `[log]`

@@ -37,9 +37,20 @@ async fn read<T>(
     body: Body,
     parse: impl FnOnce(&[u8]) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
+    read_within(server, parts, body, DOCUMENT_MAX, parse).await
+}
+
+/// Parses a JSON body of at most `limit` bytes.
+pub async fn read_within<T>(
+    server: &Server,
+    parts: &Parts,
+    body: Body,
+    limit: u64,
+    parse: impl FnOnce(&[u8]) -> Result<T, Problem>,
+) -> Result<T, Problem> {
     request::check_readable(&parts.headers)?;
     let too_large = |limit| Problem::payload_too_large(format!("the body may have at most {limit} bytes"));
-    let bytes = server.bodies.read(parts, body, DOCUMENT_MAX, too_large).await?.bytes;
+    let bytes = server.bodies.read(parts, body, limit, too_large).await?.bytes;
     if !bytes.is_empty() {
         browser::check_json(&parts.headers)?;
     }

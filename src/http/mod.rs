@@ -8,6 +8,7 @@
 //! Deliberately absent: decisions. What a request means is decided by the services.
 
 mod access;
+mod artifacts;
 mod batch;
 mod course;
 mod deliveries;

@@ -30,6 +30,7 @@ use super::route::Route;
         (name = "workflows", description = "Policies and counts"),
         (name = "runs", description = "Runs of workflows: the ledger, windows, holds, waiting"),
         (name = "alerts", description = "Incidents, silences, deliveries and receivers"),
+        (name = "artifacts", description = "Files that runs write or read"),
         (name = "operation", description = "Health, metrics and this description")),
     security((), ("bearer" = [])),
     components(schemas(ProblemDocument)),

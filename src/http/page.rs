@@ -39,6 +39,16 @@ pub fn read_cursor(text: &str) -> Result<Position, Problem> {
     read().filter(|position| write_cursor(*position) == text).ok_or_else(not_ours)
 }
 
+/// The cursor of a list that is ordered by numbers.
+pub fn number_cursor(number: u64) -> String {
+    name_cursor(&number.to_string())
+}
+
+pub fn read_number_cursor(text: &str) -> Result<u64, Problem> {
+    let number = decode(text).and_then(|text| text.parse().ok());
+    number.filter(|number| number_cursor(*number) == text).ok_or_else(not_ours)
+}
+
 /// The paging of a list that is ordered by names or ids.
 pub struct Paging {
     pub limit: usize,

@@ -235,3 +235,11 @@ pub const STATUS_OF_SILENCES: Parameter =
 pub const STATUS_OF_REPLAYS: Parameter =
     texts_of("status", ReplayStatus::WORDS, "Repeatable; all by default");
 pub const RECEIVER: Parameter = query("receiver", Kind::Text(None), "The name of a receiver");
+
+/// The filters of artifacts beside workflows.
+pub const OF_ARTIFACTS: &[Parameter] = &[
+    query("location", Kind::Text(None), "A glob over locations"),
+    query("name", Kind::Text(None), "A glob over names"),
+    query("status", Kind::Texts(None), "A status; repeatable, any by default"),
+    words("order", &["registered"], "registered (default): the oldest registration first"),
+];

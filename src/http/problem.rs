@@ -13,7 +13,7 @@ use warden_api::problem::TYPE_PREFIX;
 use warden_api::run::UnmetRequirement;
 
 use super::reload::ConfigChangeError;
-use crate::model::{ItemId, quote, run};
+use crate::model::{ArtifactId, ItemId, quote, run};
 use crate::store::StoreError;
 use crate::warden::WardenError;
 
@@ -50,6 +50,8 @@ struct Inner {
     hangs_up: bool,
     run: Option<Arc<str>>,
     requirements: Vec<UnmetRequirement>,
+    /// The ids of artifacts that must be loaded first.
+    dependencies: Vec<Arc<str>>,
 }
 
 /// Shortens a detail. Our own details quote briefly, but those of the JSON parser contain whole strings.
@@ -122,6 +124,12 @@ problems! {
     range_not_satisfiable: RangeNotSatisfiable;
     unsupported_encoding: UnsupportedEncoding;
     too_many_workflows: TooManyWorkflows;
+    artifact_not_found: ArtifactNotFound;
+    artifact_loaded: ArtifactLoaded;
+    artifact_status_unknown: ArtifactStatusUnknown;
+    dependency_not_met: DependencyNotMet;
+    dependency_refused: DependencyRefused;
+    too_many_artifacts: TooManyArtifacts;
     overloaded: Overloaded;
     unavailable: Unavailable;
     storage_full: StorageFull;
@@ -138,6 +146,7 @@ impl Problem {
             hangs_up: false,
             run,
             requirements,
+            dependencies: Vec::new(),
         }))
     }
 
@@ -188,6 +197,13 @@ impl Problem {
         self
     }
 
+    /// Names the artifacts that must be loaded first.
+    #[must_use]
+    fn with_dependencies(mut self, ids: Vec<ArtifactId>) -> Self {
+        self.0.dependencies = ids.into_iter().map(|id| id.0).collect();
+        self
+    }
+
     /// Appends to the detail.
     #[must_use]
     pub fn and(mut self, more: &str) -> Self {
@@ -210,6 +226,7 @@ impl Problem {
             instance: request_id.map(Into::into),
             run: self.0.run.as_deref().map(Into::into),
             requirements: self.0.requirements.clone(),
+            dependencies: self.0.dependencies.iter().map(|id| (&**id).into()).collect(),
         }
     }
 
@@ -301,6 +318,15 @@ impl From<WardenError> for Problem {
             WardenError::ReplayEnded(_) => Self::replay_ended(detail),
             WardenError::TooManyReplays(_) => Self::too_many_replays(detail),
             WardenError::SelectionTooLarge { .. } => Self::selection_too_large(detail),
+            WardenError::ArtifactNotFound(_) => Self::artifact_not_found(detail),
+            WardenError::ArtifactLoadedOnce(_) => Self::artifact_loaded(detail),
+            WardenError::ArtifactStatusUnknown { .. } => Self::artifact_status_unknown(detail),
+            WardenError::DependencyNotMet { dependencies, .. } => {
+                Self::dependency_not_met(detail).with_dependencies(dependencies)
+            }
+            WardenError::DependencyRefused(_) => Self::dependency_refused(detail),
+            WardenError::TooManyArtifacts { .. } => Self::too_many_artifacts(detail),
+            WardenError::ArtifactRunNotFound(_) => Self::item_not_found(detail),
             WardenError::StorageFull => Self::storage_full(detail).retry_after(30),
             WardenError::Store(StoreError::Overloaded) => Self::overloaded(detail).retry_after(1),
             WardenError::Store(StoreError::Closing) => Self::unavailable(detail).retry_after(5),

@@ -2,6 +2,7 @@
 //! arguments.
 
 mod alerts;
+mod artifact;
 mod item;
 mod receivers;
 mod replay;
@@ -11,6 +12,7 @@ mod time;
 mod workflow;
 
 pub use self::alerts::{DeliveryFacts, IncidentFacts, SilenceFacts};
+pub use self::artifact::ArtifactFacts;
 pub use self::item::{ItemFacts, Sent, lease};
 pub use self::receivers::{ReceiverFacts, withhold_answers};
 pub use self::replay::ReplayFacts;

@@ -47,8 +47,8 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use crate::model::{
-    ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item, ItemFilter, ItemKey,
-    ItemNumber, Moment, Order, Page, Position, ReplayChunk, ReplayId,
+    Artifact, ArtifactId, ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, Item,
+    ItemFilter, ItemKey, ItemNumber, Moment, Order, Page, Position, ReplayChunk, ReplayId,
 };
 
 /// A query for a page of items.
@@ -169,6 +169,18 @@ pub trait Reads: Send + Sync + 'static {
     fn clock(&self) -> BoxFuture<'_, Result<Option<ClockAnchor>, StoreError>> {
         let read = self.document(DocumentId::Clock);
         Box::pin(async { Ok(read.await?.and_then(|document| document.try_into().ok())) })
+    }
+
+    /// The artifacts with these ids, in their order, without those that are gone.
+    fn artifacts(&self, ids: Vec<ArtifactId>) -> BoxFuture<'_, Result<Vec<Artifact>, StoreError>> {
+        Box::pin(async move {
+            let mut found = Vec::with_capacity(ids.len());
+            for id in ids {
+                let document = self.document(DocumentId::Artifact(id)).await?;
+                found.extend(document.and_then(|document| Artifact::try_from(document).ok()));
+            }
+            Ok(found)
+        })
     }
 
     fn incident(&self, id: IncidentId) -> BoxFuture<'_, Result<Option<Incident>, StoreError>> {

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use crate::model::artifact::OF_RUN_MAX;
 use crate::model::item::StepRefusal;
 use crate::model::run::{RunRefusal, UnmetReason, UnmetRequirement};
 use crate::model::{
-    DeliveryId, Item, ItemId, LeaseLost, Moment, NameError, ReplayStatus, Timestamp, WorkflowName, quote,
+    ArtifactId, ArtifactRefusal, DeliveryId, Item, ItemId, ItemKey, LeaseLost, Moment, NameError,
+    ReplayStatus, Timestamp, WorkflowName, quote,
 };
 use crate::notifier::ResendError;
 use crate::store::{Outcome, StoreError};
@@ -130,6 +132,44 @@ pub enum WardenError {
         end some, or use one that matches more"
     )]
     TooManySilences { limit: usize },
+    /// With its id if the request is about several.
+    #[error(
+        "no artifact has {}; finished ones are forgotten after artifacts.retention, or with their run",
+        .0.as_ref().map_or("this id".to_owned(), |id| format!("the id {}", quote(&id.0)))
+    )]
+    ArtifactNotFound(Option<ArtifactId>),
+    #[error("{status} is no status of artifacts; these are {known} (artifacts.statuses adds others)")]
+    ArtifactStatusUnknown {
+        /// In quotes.
+        status: String,
+        known: String,
+    },
+    /// What has to be loaded first.
+    #[error(
+        "the artifact {} depends on {}, which must be loaded first, or by the same request",
+        .artifact.0,
+        listed(dependencies)
+    )]
+    DependencyNotMet { artifact: ArtifactId, dependencies: Vec<ArtifactId> },
+    #[error("{0}")]
+    DependencyRefused(String),
+    #[error(
+        "the artifact {} was loaded and may be loaded once (use is once); it can only be archived, deleted \
+        or in error",
+        .0.0
+    )]
+    ArtifactLoadedOnce(ArtifactId),
+    #[error(
+        "more than {limit} artifacts would be stored, the most that limits.artifacts_max allows; finished \
+        ones are forgotten after artifacts.retention"
+    )]
+    TooManyArtifacts { limit: usize },
+    #[error(
+        "there is no item {} of the workflow {}, with which the artifact would be removed",
+        quote(&*.0.id),
+        .0.workflow
+    )]
+    ArtifactRunNotFound(ItemKey),
     #[error("no replay has this id; ended replays are removed after replay.history")]
     ReplayNotFound,
     #[error(
@@ -151,6 +191,44 @@ pub enum WardenError {
     StorageFull,
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl WardenError {
+    /// Why a command on artifacts was refused. `most` is how many may be stored.
+    pub(super) fn of_artifacts(refusal: ArtifactRefusal, most: usize) -> Self {
+        match refusal {
+            ArtifactRefusal::Unknown(id) => Self::ArtifactNotFound(Some(id)),
+            ArtifactRefusal::DependencyNotMet { artifact, dependencies } => {
+                Self::DependencyNotMet { artifact, dependencies }
+            }
+            ArtifactRefusal::LoadedOnce(id) => Self::ArtifactLoadedOnce(id),
+            ArtifactRefusal::DependencyUnknown { artifact, dependency } => Self::DependencyRefused(format!(
+                "the artifact {} cannot depend on {}: no artifact has this id",
+                artifact.0,
+                quote(&dependency.0)
+            )),
+            ArtifactRefusal::Cycle(id) => {
+                Self::DependencyRefused(format!("the artifact {} would depend on itself", id.0))
+            }
+            ArtifactRefusal::TooDeep(id) => Self::DependencyRefused(format!(
+                "the artifact {} depends on too many others, directly and over others, to be checked for \
+                cycles; change fewer at a time",
+                id.0
+            )),
+            ArtifactRefusal::RunUnknown(run) => Self::ArtifactRunNotFound(run),
+            ArtifactRefusal::TooManyOfRun(run) => Self::Invalid(format!(
+                "with the item {} of the workflow {} at most {OF_RUN_MAX} artifacts can be removed; register \
+                the others with another use",
+                quote(&*run.id),
+                run.workflow
+            )),
+            ArtifactRefusal::TooMany => Self::TooManyArtifacts { limit: most },
+        }
+    }
+}
+
+fn listed(ids: &[ArtifactId]) -> String {
+    ids.iter().map(|id| &*id.0).collect::<Vec<_>>().join(", ")
 }
 
 impl From<ResendError> for WardenError {

@@ -1,14 +1,15 @@
 //! The domain services and their loops.
 //!
 //! [`Warden`] holds the services that the layers above use. Each owns its state and gets what it needs in its
-//! constructor. Derived state (the [`census`], the registries of workflows, silences, live incidents, replays
-//! and expectations, and the notifier's backlog) is fed by the store alone, so a service that commits need
-//! not update it. Data flows one way: a request becomes commands, the store commits them, observers are
-//! updated, the answer is sent.
+//! constructor. Derived state (the [`census`], the registries of workflows, silences, live incidents,
+//! replays, artifacts and expectations, and the notifier's backlog) is fed by the store alone, so a service
+//! that commits need not update it. Data flows one way: a request becomes commands, the store commits them,
+//! observers are updated, the answer is sent.
 //!
 //! Deliberately absent: HTTP, and anything specific to one store engine.
 
 mod alerting;
+pub mod artifacts;
 mod census;
 mod checks;
 mod clock;
@@ -37,6 +38,7 @@ mod workflows;
 use std::sync::Arc;
 
 pub use self::alerting::{Alerting, IncidentAction};
+pub use self::artifacts::{ArtifactSettings, Artifacts};
 pub use self::census::Tally;
 pub use self::clock::ClockCounts;
 pub use self::error::{ClosedSince, WardenError};
@@ -74,6 +76,7 @@ pub struct WardenSettings {
     pub replay: ReplaySettings,
     /// Where overdue items are redriven automatically.
     pub redrives: Targets,
+    pub artifacts: ArtifactSettings,
 }
 
 /// The dependencies of the services.
@@ -96,6 +99,7 @@ pub struct Warden {
     pub alerting: Arc<Alerting>,
     pub silences: Arc<Silences>,
     pub runs: Arc<Runs>,
+    pub artifacts: Arc<Artifacts>,
     pub expectations: Arc<Expectations>,
     pub retention: Arc<Retention>,
     pub health: Arc<Health>,

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::alerting::{Alerting, AlertingParts, LiveIncidents};
+use super::artifacts::KnownArtifacts;
 use super::census::Census;
 use super::clock::{self, ClockCounts, ClockFollower};
 use super::context::Context;
@@ -21,8 +22,8 @@ use super::runs::KnownRuns;
 use super::silences::KnownSilences;
 use super::steps::StepCounts;
 use super::{
-    Health, Intake, Parts, Queries, Recovery, Redrives, Replays, Retention, Runs, Silences, Warden,
-    WardenSettings, Workflows,
+    Artifacts, Health, Intake, Parts, Queries, Recovery, Redrives, Replays, Retention, Runs, Silences,
+    Warden, WardenSettings, Workflows,
 };
 use crate::notifier::NotifierService;
 use crate::store::{Command, Observer, Store, StoreError};
@@ -66,6 +67,7 @@ impl Warden {
         let live = Arc::new(LiveIncidents::new(workflows.clone(), clock.clone()));
         let (known_replays, arrivals) = KnownReplays::new(clock.clone());
         let known_replays = Arc::new(known_replays);
+        let known_artifacts = Arc::<KnownArtifacts>::default();
         let (notifying, notifier) =
             NotifierService::new(store.clone(), outbound.clone(), receivers, clock.clone(), random.clone());
         // Each observer comes before those that depend on it.
@@ -78,6 +80,7 @@ impl Warden {
             live.clone(),
             known_replays.clone(),
             known_runs.clone(),
+            known_artifacts.clone(),
             notifier.observer(),
         ];
         attach(store.clone(), observers).await?;
@@ -91,7 +94,7 @@ impl Warden {
 
         // Services.
         let WardenSettings { payload_max, external_url, waiting_claims_max, .. } = settings;
-        let WardenSettings { heartbeat, replay, redrives: targets, .. } = settings;
+        let WardenSettings { heartbeat, replay, redrives: targets, artifacts, .. } = settings;
         let context = Context { store, workflows, census, clock, random };
         let (clock_counts, heartbeats) = (Arc::<ClockCounts>::default(), Arc::<HeartbeatCounts>::default());
         let (stop, replay_loops) = (CancellationToken::new(), TaskTracker::new());
@@ -120,7 +123,13 @@ impl Warden {
             },
         );
         let runs = Arc::new(Runs::new(&context, known_runs, waiting_claims_max));
-        let swept = Swept { silences: silences.clone(), replays: replays.clone(), runs: runs.clone() };
+        let artifacts = Arc::new(Artifacts::new(&context, known_artifacts, artifacts));
+        let swept = Swept {
+            silences: silences.clone(),
+            replays: replays.clone(),
+            runs: runs.clone(),
+            artifacts: artifacts.clone(),
+        };
         let retention = Retention::new(&context, live, notifier.clone(), swept);
         let health = Health::new(&context, known_silences.clone(), clock_counts.clone(), heartbeats.clone());
         let warden = Arc::new(Self {
@@ -132,6 +141,7 @@ impl Warden {
             alerting: Arc::new(alerting),
             silences,
             runs,
+            artifacts,
             expectations: Arc::new(Expectations::new(&context, expected.clone())),
             retention: Arc::new(retention),
             health: Arc::new(health),

@@ -195,7 +195,7 @@ async fn compare_documents(stories: &[Story], store: &dyn Store) -> Result<(), S
     same("unmade replays", &store.unmade_replays().await.map_err(failed)?, &unmade)?;
     let mut artifacts: Vec<_> = models().flat_map(|model| model.artifacts()).collect();
     artifacts.sort_by(|left, right| left.id.cmp(&right.id));
-    let found = store.artifacts().await.map_err(failed)?.into_iter().map(unnumbered);
+    let found = store.all_artifacts().await.map_err(failed)?.into_iter().map(unnumbered);
     same("artifacts", &found.collect::<Vec<_>>(), &artifacts)?;
     let clock: Vec<_> = models().filter_map(|model| model.clock()).collect();
     same("clocks", &store.clock().await.map_err(failed)?.into_iter().collect::<Vec<_>>(), &clock)?;

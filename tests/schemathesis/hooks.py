@@ -57,6 +57,16 @@ def map_case(context, case):
     if case.query and operation == "close_item":
         # What has ended has not ended in the future.
         case.query.pop("at", None)
+    if operation == "list_artifacts":
+        # A cursor is a number here, and a status one that is configured.
+        case.query = {name: value for name, value in (case.query or {}).items() if name not in ("cursor", "status")}
+    if operation == "register_artifacts":
+        case.body = [artifact(operation, new) for new in case.body] if isinstance(case.body, list) else artifact(operation, case.body)
+        case.body = case.body or {"workflow": "uploads", "location": "/in", "name": "a"}
+    if operation in ("change_artifact", "change_artifacts", "claim_artifacts"):
+        case.body = artifact(operation, case.body)
+        if operation == "change_artifacts":
+            case.body = {"ids": ["art_0"], "status": "ready", **{n: v for n, v in case.body.items() if n == "run"}}
     if isinstance(case.body, dict):
         case.body = whole(case.body)
         if operation in ("report_error", "close_current_run", "fail_current_run"):
@@ -89,6 +99,26 @@ def map_case(context, case):
             for name in ("wait", "id"):
                 case.body.pop(name, None)
     return case
+
+
+def artifact(operation, document):
+    """A request about artifacts, with statuses, runs and dependencies that can be."""
+    if not isinstance(document, dict):
+        return document
+    document = {name: value for name, value in document.items() if name not in ("status", "to", "low", "high")}
+    if document.get("run") is not None:
+        document["run"] = "run-1"
+    if document.get("use") == "run":
+        document.pop("use")
+    if operation == "register_artifacts":
+        document["workflow"] = document.get("workflow") or "uploads"
+    if document.get("depends_on"):
+        document["depends_on"] = []
+    if document.get("size") is not None:
+        document["size"] = 7
+    if document.get("records") is not None:
+        document["records"] = {"written": 7}
+    return whole(document)
 
 
 def whole(value):

@@ -8,6 +8,7 @@
 
 mod alerts;
 mod api;
+mod artifacts;
 mod cli;
 mod clock;
 mod coming_from;

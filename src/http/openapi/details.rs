@@ -4,8 +4,16 @@ use std::borrow::Cow;
 
 use warden_api::Problem;
 
-use crate::model::{LeaseLost, ReplayStatus};
+use crate::model::artifact::ArtifactStatus;
+use crate::model::{ArtifactId, LeaseLost, ReplayStatus};
 use crate::warden::WardenError;
+
+/// What another artifact depends on.
+pub const OTHER_ARTIFACT: &str = "art_9c1185a5c5e98fc5a4d1d8b2e5c1c0d3";
+
+fn artifact() -> ArtifactId {
+    ArtifactId("art_0f7d0d088b6e8ba2b6a1d9f3f0c3a1b2".into())
+}
 
 pub fn detail(problem: Problem) -> Cow<'static, str> {
     match problem {
@@ -120,6 +128,18 @@ pub fn detail(problem: Problem) -> Cow<'static, str> {
             DELETE /v1/workflows/{workflow}, or wait until an unused one is removed"
                 .into()
         }
+        Problem::ArtifactNotFound => WardenError::ArtifactNotFound(Some(artifact())).to_string().into(),
+        Problem::ArtifactLoaded => WardenError::ArtifactLoadedOnce(artifact()).to_string().into(),
+        Problem::ArtifactStatusUnknown => {
+            let known = ArtifactStatus::WORDS.join(", ");
+            WardenError::ArtifactStatusUnknown { status: "\"done\"".into(), known }.to_string().into()
+        }
+        Problem::DependencyNotMet => {
+            let dependencies = vec![ArtifactId(OTHER_ARTIFACT.into())];
+            WardenError::DependencyNotMet { artifact: artifact(), dependencies }.to_string().into()
+        }
+        Problem::DependencyRefused => format!("the artifact {} would depend on itself", artifact().0).into(),
+        Problem::TooManyArtifacts => WardenError::TooManyArtifacts { limit: 1_000_000 }.to_string().into(),
         Problem::Overloaded => "limits.requests_max requests are in flight; try again later".into(),
         Problem::Unavailable => "the warden is shutting down".into(),
         Problem::StorageFull => WardenError::StorageFull.to_string().into(),

@@ -10,8 +10,9 @@ use utoipa::Number;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayItems, SchemaType, Type};
 use utoipa::openapi::{KnownFormat, Object, OpenApi, RefOr, Schema, SchemaFormat};
 use warden_api::limit::{
-    CLAIM_MAX, COMMENT_MAX, ERROR_MESSAGE_MAX, ERROR_STACK_MAX, ERROR_TYPE_MAX, ITEM_ID_MAX, LABEL_NAME_MAX,
-    LABEL_VALUE_MAX, NAME_MAX, PERSON_MAX, REPLAY_NAME_MAX, STEP_MESSAGE_MAX,
+    ARTIFACT_NAME_MAX, ARTIFACT_WORD_MAX, CLAIM_MAX, COMMENT_MAX, ERROR_MESSAGE_MAX, ERROR_STACK_MAX,
+    ERROR_TYPE_MAX, ITEM_ID_MAX, LABEL_NAME_MAX, LABEL_VALUE_MAX, NAME_MAX, PERSON_MAX, REPLAY_NAME_MAX,
+    STEP_MESSAGE_MAX,
 };
 use warden_api::word::{IncidentKind, ItemState, OnSuccess};
 
@@ -57,6 +58,13 @@ fn is_bound(name: &str) -> bool {
 
 fn of_field(document: &str, field: &str) -> Option<Form> {
     Some(match (document, field) {
+        ("RegisterRequest", "location" | "name") => Form::Text(PLAIN, 1, ARTIFACT_NAME_MAX),
+        ("RegisterRequest" | "ChangeRequest", "alias" | "format" | "compression") => {
+            Form::Text(PLAIN, 1, ARTIFACT_WORD_MAX)
+        }
+        ("RegisterRequest", "workflow") => Form::Text(NAME, 1, NAME_MAX),
+        // Globs.
+        ("ArtifactClaimRequest", "location" | "name") => return None,
         (_, "deadline" | "not_before") => Form::Format("deadline"),
         (_, "ttl" | "wait" | "delay" | "retry_after" | "for" | "ramp_up" | "timeout") => {
             Form::Format("humantime")

@@ -13,7 +13,7 @@ use warden_api::problem::TYPE_PREFIX;
 use warden_api::{Problem, ProblemDocument};
 
 use super::Body;
-use super::details::detail;
+use super::details::{OTHER_ARTIFACT, detail};
 use crate::http::route::{Exposure, Route};
 
 /// Malformed framing, paths and queries, and requests for another host.
@@ -102,6 +102,10 @@ pub fn examples() -> impl Iterator<Item = (String, RefOr<Example>)> {
             status: problem.status(),
             detail: detail(problem),
             instance: Some("019b76da-a800-7c3e-8f00-5b2d1c0a9e71".into()),
+            dependencies: match problem {
+                Problem::DependencyNotMet => vec![OTHER_ARTIFACT.into()],
+                _ => Vec::new(),
+            },
             ..ProblemDocument::default()
         };
         let value = serde_json::to_value(document).ok();

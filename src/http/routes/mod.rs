@@ -1,6 +1,7 @@
 //! The table of routes: every operation, with who may call it, what it takes, answers and refuses.
 
 mod alerts;
+mod artifacts;
 mod items;
 mod operation;
 mod recovery;
@@ -10,12 +11,13 @@ mod workflows;
 use super::route::Route;
 
 pub fn all() -> Vec<Route> {
-    let tags: [(&str, Vec<Route>); 6] = [
+    let tags: [(&str, Vec<Route>); 7] = [
         ("items", items::routes()),
         ("recovery", recovery::routes()),
         ("workflows", workflows::routes()),
         ("runs", runs::routes()),
         ("alerts", alerts::routes()),
+        ("artifacts", artifacts::routes()),
         ("operation", operation::routes()),
     ];
     let tagged = |(tag, routes): (&'static str, Vec<Route>)| {

@@ -19,8 +19,8 @@ use crate::http::problem::Problem;
 use crate::http::request::FromPath;
 use crate::http::view::ItemFacts;
 use crate::model::{
-    Delivery, DeliveryId, Incident, IncidentId, Item, ItemFilter, LeaseId, Moment, ReplayId, Silence,
-    SilenceId, WorkflowName,
+    ArtifactId, Delivery, DeliveryId, Incident, IncidentId, Item, ItemFilter, LeaseId, Moment, ReplayId,
+    Silence, SilenceId, WorkflowName,
 };
 use crate::warden::intake::{BatchItem, Done};
 use crate::warden::{Health, Intake, ReplayEntry, Warden, WardenError};
@@ -58,7 +58,8 @@ impl Services {
     pub fn facts(&self, item: Item) -> ItemFacts {
         let incident = self.alerting.incident_of(&item);
         let step_index = item.step_index(&self.workflows.policy(&item.workflow));
-        ItemFacts { moment: self.moment(), incident, step_index, item }
+        let artifacts = self.artifacts.of_run(&item.key(), |workflow| self.access.admits(workflow));
+        ItemFacts { moment: self.moment(), incident, step_index, artifacts, item }
     }
 
     /// Those of these deliveries whose workflows the token includes.
@@ -144,6 +145,8 @@ checked_later! {
     OfSilence;
     /// The workflows of the replay.
     OfReplay;
+    /// The workflows of the artifacts.
+    OfArtifact;
 }
 
 /// The access of a request, of which the scope and what the head shows have been checked.
@@ -303,6 +306,26 @@ impl Allowed<OfReplay> {
             return Err(WardenError::ReplayNotFound.into());
         }
         Ok((self.services, entry))
+    }
+}
+
+impl Allowed<OfArtifact> {
+    /// The services, if the token includes the workflow of the artifact.
+    pub fn artifact(self, id: &ArtifactId) -> Result<Services, Problem> {
+        if self.includes(id) { Ok(self.services) } else { Err(WardenError::ArtifactNotFound(None).into()) }
+    }
+
+    /// The services, if the token includes the workflows of all these artifacts.
+    pub fn artifacts<'a>(self, ids: impl IntoIterator<Item = &'a ArtifactId>) -> Result<Services, Problem> {
+        match ids.into_iter().find(|id| !self.includes(id)) {
+            None => Ok(self.services),
+            Some(id) => Err(WardenError::ArtifactNotFound(Some(id.clone())).into()),
+        }
+    }
+
+    fn includes(&self, id: &ArtifactId) -> bool {
+        let workflow = self.services.artifacts.workflow_of(id);
+        workflow.is_some_and(|workflow| self.services.access.admits(&workflow))
     }
 }
 

@@ -34,8 +34,8 @@ use tower::service_fn;
 use warden_api::word::Scope;
 
 pub use self::allowed::{
-    AdmittedLine, Allowed, AnyWorkflow, EachLine, Everything, InBody, InPath, Matching, OfDelivery,
-    OfIncident, OfLease, OfReplay, OfSilence, Open, Over, Public, Services,
+    AdmittedLine, Allowed, AnyWorkflow, EachLine, Everything, InBody, InPath, Matching, OfArtifact,
+    OfDelivery, OfIncident, OfLease, OfReplay, OfSilence, Open, Over, Public, Services,
 };
 use self::answers::Answers;
 use self::body::BodyLimits;

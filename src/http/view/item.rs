@@ -4,11 +4,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
+use warden_api::artifact::ArtifactSummary;
 use warden_api::item::{ItemAnswer, ItemError, ItemReceipt, Payload, StepRecord};
 
 use super::{hex, params, shown, told};
 use crate::model::item::ItemDetail;
 use crate::model::{self, IncidentId, Item, ItemState, Lease, LeaseId, Moment, PayloadInfo};
+use crate::warden::artifacts::UsedArtifact;
 
 pub struct ItemFacts {
     pub item: Item,
@@ -17,6 +19,8 @@ pub struct ItemFacts {
     pub incident: Option<IncidentId>,
     /// The position of its step among its steps.
     pub step_index: Option<usize>,
+    /// The first artifacts that it used, of those that the token includes.
+    pub artifacts: Vec<UsedArtifact>,
 }
 
 /// Which fields of a response come from the request.
@@ -32,7 +36,7 @@ pub enum Sent {
 
 impl From<ItemFacts> for warden_api::Item {
     fn from(facts: ItemFacts) -> Self {
-        let ItemFacts { item, moment, incident, step_index } = facts;
+        let ItemFacts { item, moment, incident, step_index, artifacts } = facts;
         let at = |steady| told(steady, moment);
         let deadline = shown(item.deadline, moment);
         let state = item.state(moment);
@@ -69,7 +73,7 @@ impl From<ItemFacts> for warden_api::Item {
             steps,
             progress: detail.progress,
             errors: detail.errors.into_iter().map(|found| error(found, moment)).collect(),
-            artifacts: Vec::new(),
+            artifacts: artifacts.into_iter().map(used).collect(),
             number: run.as_ref().map(|run| run.number),
             held_for: held_for.map(Into::into),
             started_at: run.as_ref().and_then(|run| run.started_at).map(at),
@@ -114,6 +118,11 @@ impl ItemFacts {
             id: item.id.into(),
         }))
     }
+}
+
+fn used(artifact: UsedArtifact) -> ArtifactSummary {
+    let UsedArtifact { id, location, name, status } = artifact;
+    ArtifactSummary { id: id.0, location, name, status }
 }
 
 pub fn lease(item: &Item, lease: &Lease, moment: Moment) -> warden_api::Lease {

@@ -28,6 +28,9 @@ pub enum ArtifactCommand {
     /// Gives the first `max` of the candidates that have one status another one. Those that have another
     /// status by now, or may not get this one, are passed over. Outcomes: `Artifacts`, `StorageFull`.
     Claim(ArtifactClaim),
+    /// Removes those that are finished, have had their status since this instant, and are not removed with
+    /// the item of a run. Outcome: `Done`.
+    Forget(Vec<(ArtifactId, Timestamp)>),
 }
 
 #[derive(Clone, Debug)]
@@ -67,6 +70,7 @@ impl ArtifactCommand {
             }
             Self::Change { changes, .. } => changes.len() * CHANGED_SIZE,
             Self::Claim(claim) => claim.candidates.len().min(claim.max) * CHANGED_SIZE,
+            Self::Forget(_) => 0,
         }
     }
 }
@@ -81,6 +85,18 @@ pub(super) fn settle<R: Rows>(
         ArtifactCommand::Register(registration) => shelf.register(registration, changes),
         ArtifactCommand::Change { changes: wanted, now } => shelf.change(wanted, now, changes),
         ArtifactCommand::Claim(claim) => shelf.claim(claim, changes),
+        ArtifactCommand::Forget(outlived) => {
+            for (id, since) in outlived {
+                let is_outlived = |artifact: &Artifact| {
+                    let is_kept = artifact.removed_with().is_some();
+                    artifact.is_finished() && artifact.status_at == since && !is_kept
+                };
+                if shelf.get(&id)?.is_some_and(is_outlived) {
+                    remove(id, shelf.rows, changes)?;
+                }
+            }
+            Ok(Outcome::Done)
+        }
     }
 }
 

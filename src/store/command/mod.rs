@@ -91,7 +91,7 @@ pub enum Command {
     /// that the command must be repeated; `WorkflowInUse` for a workflow that has an item, even a closed one,
     /// or an artifact, or an open incident.
     Remove(DocumentId),
-    /// Registers, changes or claims artifacts.
+    /// Registers, changes, claims or forgets artifacts.
     Artifacts(Box<ArtifactCommand>),
 }
 
@@ -148,6 +148,7 @@ impl Command {
             Self::Artifacts(command) => match **command {
                 ArtifactCommand::Register(_) => Growth::Items,
                 ArtifactCommand::Change { .. } | ArtifactCommand::Claim(_) => Growth::Detail,
+                ArtifactCommand::Forget(_) => Growth::None,
             },
             _ => Growth::None,
         }

@@ -26,8 +26,9 @@ impl Retention {
     }
 
     /// Deletes a workflow that was created on first use or defined by a client, with its closed items, whose
-    /// ids are free again. If the workflow itself is not stored, only the closed items are removed. Fails if
-    /// the workflow does not exist, is configured, or has open items or incidents.
+    /// ids are free again, and its finished artifacts. If the workflow itself is not stored, only those are
+    /// removed. Fails if the workflow does not exist, is configured, or has open items or incidents, or
+    /// artifacts that are not finished.
     pub async fn delete_workflow(&self, name: &WorkflowName) -> Result<(), WardenError> {
         let is_defined = self.workflows.is_defined(name);
         if self.workflows.is_configured(name) && !is_defined {
@@ -35,7 +36,8 @@ impl Retention {
         }
         let tally = self.census.tally(name);
         let has_runs = self.swept.runs.history(name).is_ok_and(|history| history.last_number > 0);
-        if !is_defined && !self.workflows.is_made(name) && tally.unclosed + tally.closed == 0 && !has_runs {
+        let has_more = has_runs || self.swept.artifacts.has_any_of(name);
+        if !is_defined && !self.workflows.is_made(name) && tally.unclosed + tally.closed == 0 && !has_more {
             return Err(WardenError::WorkflowUnknown(name.clone()));
         }
         // Items that are closed meanwhile are removed as well, but clients that keep closing must not keep
@@ -47,6 +49,9 @@ impl Retention {
                 break;
             }
             self.store.apply(closed.into_iter().map(Command::Forget).collect()).await?;
+        }
+        while self.swept.artifacts.forget_finished_of(name, BATCH).await? {
+            self.check_ended(name)?;
         }
         self.check_ended(name)?;
         self.swept.runs.forget(name).await?;
@@ -69,9 +74,14 @@ impl Retention {
             1 => return in_use("1 of its items is not closed".into()),
             count => return in_use(format!("{count} of its items are not closed")),
         }
-        match self.live_incidents.open_of(name) {
-            Some(incident) => in_use(format!("its incident {} is still open", incident.id.0)),
-            None => Ok(()),
+        if let Some(incident) = self.live_incidents.open_of(name) {
+            return in_use(format!("its incident {} is still open", incident.id.0));
+        }
+        // Those that are kept for their run are removed with the closed items.
+        match self.swept.artifacts.to_be_loaded_of(name) {
+            0 => Ok(()),
+            1 => in_use("1 of its artifacts is not loaded, archived or deleted".into()),
+            count => in_use(format!("{count} of its artifacts are not loaded, archived or deleted")),
         }
     }
 }

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::alerting::LiveIncidents;
 use super::census::Census;
 use super::context::Context;
-use super::{Replays, Runs, Silences, Workflows};
+use super::{Artifacts, Replays, Runs, Silences, Workflows};
 use crate::model::{Clock, DeliveryStatus, IncidentId, IncidentStatus};
 use crate::notifier::Notifier;
 use crate::store::{Command, DocumentId, Outcome, Store, StoreError};
@@ -46,6 +46,7 @@ pub(super) struct Swept {
     pub silences: Arc<Silences>,
     pub replays: Arc<Replays>,
     pub runs: Arc<Runs>,
+    pub artifacts: Arc<Artifacts>,
 }
 
 impl Retention {
@@ -101,10 +102,11 @@ impl Retention {
         }
     }
 
-    /// Removes a batch of items and one of workflows. Returns whether there was anything to remove.
+    /// Removes a batch of items, of artifacts and of workflows. Returns whether there was anything to remove.
     async fn sweep_once(&self) -> Result<bool, StoreError> {
         let swept_items = self.sweep_items().await?;
-        Ok(self.sweep_workflows(BATCH).await? || swept_items)
+        let swept_artifacts = self.swept.artifacts.sweep(BATCH).await?;
+        Ok(self.sweep_workflows(BATCH).await? || swept_items || swept_artifacts)
     }
 
     /// Removes a batch of items. Returns whether there was anything to remove.

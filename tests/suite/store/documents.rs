@@ -33,7 +33,7 @@ pub trait ReadDocuments: Store {
     }
 
     /// By id.
-    async fn artifacts(&self) -> Result<Vec<Artifact>, StoreError> {
+    async fn all_artifacts(&self) -> Result<Vec<Artifact>, StoreError> {
         Ok(of_kind(self.all(DocumentSet::Artifacts).await?))
     }
 

@@ -77,12 +77,14 @@ use self::reader::Reader;
 use self::space::Space;
 use self::start::{Start, Started};
 use self::transaction::Transaction;
-use crate::model::{Clock, Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, ReplayId, Timestamp};
+use crate::model::{
+    Artifact, ArtifactId, Clock, Delivery, DeliveryId, Item, ItemKey, ItemNumber, Page, ReplayId, Timestamp,
+};
 use crate::store::holdings::Holdings;
 use crate::store::log::Segments;
 use crate::store::{
     Change, Command, DeliveryPage, DiskUse, Document, DocumentId, DocumentSet, Feed, Health, ListDeliveries,
-    ListDocuments, ListItems, Observer, OnDamage, Outcome, Reads, StoreError, StoreStatus, Writes,
+    ListDocuments, ListItems, Observer, OnDamage, Outcome, Reads, StoreError, StoreStatus, Writes, of_kind,
 };
 
 #[derive(Clone, Debug)]
@@ -281,6 +283,14 @@ impl Reads for SledStore {
 
     fn document(&self, id: DocumentId) -> BoxFuture<'_, Result<Option<Document>, StoreError>> {
         self.read(move |reader| reader.document(&id))
+    }
+
+    fn artifacts(&self, ids: Vec<ArtifactId>) -> BoxFuture<'_, Result<Vec<Artifact>, StoreError>> {
+        self.read(move |reader| {
+            let found = ids.into_iter().map(|id| reader.document(&DocumentId::Artifact(id)));
+            let found: Result<Vec<_>, _> = found.filter_map(Result::transpose).collect();
+            Ok(of_kind(found?))
+        })
     }
 
     fn documents(&self, question: ListDocuments) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {

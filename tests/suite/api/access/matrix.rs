@@ -9,7 +9,7 @@ use super::{ask_as, get_as, guarded, guarded_with, item};
 use crate::support::{Answer, TestDaemon, TestReceiver, eventually};
 
 /// What each operation takes: method, path, body, scope.
-const OPERATIONS: [(&str, &str, &str, &str); 72] = [
+const OPERATIONS: [(&str, &str, &str, &str); 78] = [
     ("PUT", "/v1/workflows/{workflow}/items/{id}", "hello", "ingest"),
     ("PATCH", "/v1/workflows/{workflow}/items/{id}", "{}", "ingest"),
     ("POST", "/v1/workflows/{workflow}/items", "hello", "ingest"),
@@ -81,6 +81,12 @@ const OPERATIONS: [(&str, &str, &str, &str); 72] = [
     ("GET", "/healthz", "", ""),
     ("GET", "/readyz", "", ""),
     ("GET", "/openapi.json", "", ""),
+    ("POST", "/v1/artifacts", r#"{"workflow":"uploads","location":"/in","name":"a"}"#, "ingest"),
+    ("PATCH", "/v1/artifacts/{id}", "{}", "ingest"),
+    ("POST", "/v1/artifacts/status", r#"{"ids":["nobody"],"status":"ready"}"#, "ingest"),
+    ("GET", "/v1/artifacts", "", "read"),
+    ("GET", "/v1/artifacts/{id}", "", "read"),
+    ("POST", "/v1/artifacts/claim", "{}", "work"),
     ("DELETE", "/v1/workflows/{workflow}/items/{id}", "", "ingest"),
 ];
 
@@ -183,12 +189,15 @@ async fn what_is_of_another_workflow_is_answered_like_what_is_not_there() {
     let silence = make("/v1/silences", json!({"workflow": "reports", "for": "1h"}), 201).await;
     let document = json!({"filter": {"workflows": ["reports"], "step": "none"}, "target": {"url": url}});
     let replay = make("/v1/replays", document, 202).await;
+    let document = json!({"workflow": "reports", "location": "/in", "name": "a"});
+    let artifact = make("/v1/artifacts", document, 201).await;
     let claimed = make("/v1/leases", json!({"workflows": ["reports"]}), 200).await;
     for (kind, id) in [
         ("incidents", incident),
         ("deliveries", delivery),
         ("silences", text(&silence["id"])),
         ("replays", text(&replay["id"])),
+        ("artifacts", text(&artifact["id"])),
         ("leases", text(&claimed["leases"][0]["id"])),
     ] {
         let absent = if kind == "leases" { format!("lse_{}", "f".repeat(32)) } else { "nobody".to_owned() };

@@ -69,7 +69,7 @@ fn not_met(artifact: &str, dependencies: &[&str]) -> Outcome {
 
 /// The status of each, by name.
 async fn statuses(engine: &Engine) -> Vec<(String, String)> {
-    let mut found: Vec<_> = engine.artifacts().await.unwrap();
+    let mut found: Vec<_> = engine.all_artifacts().await.unwrap();
     found.sort_by(|left, right| left.name.cmp(&right.name));
     found.into_iter().map(|artifact| (artifact.name.to_string(), artifact.status.to_string())).collect()
 }
@@ -93,7 +93,7 @@ async fn a_registered_artifact_is_kept_and_found_again(engine: Engine) {
     let again = registered(engine.one(register([new_artifact("a")], at(9))).await);
     assert_eq!(again, [(moved[0].clone(), false)], "it is as it was left, whatever is registered");
     assert_eq!((again[0].0.loaded_at, again[0].0.version), (Some(at(1)), 2));
-    assert_eq!(engine.artifacts().await.unwrap(), moved);
+    assert_eq!(engine.all_artifacts().await.unwrap(), moved);
 }
 
 async fn artifacts_are_numbered_in_the_order_of_their_registration(engine: Engine) {
@@ -102,7 +102,7 @@ async fn artifacts_are_numbered_in_the_order_of_their_registration(engine: Engin
     assert_eq!(order, [("b", true), ("a", true), ("b", true), ("c", true)]);
     let engine = engine.restarted();
     engine.one(register(["0"].map(new_artifact), at(0))).await;
-    let mut found = engine.artifacts().await.unwrap();
+    let mut found = engine.all_artifacts().await.unwrap();
     found.sort_by_key(|artifact| artifact.number);
     assert_eq!(names(&found), ["b", "a", "c", "0"]);
 }
@@ -154,7 +154,7 @@ async fn an_artifact_creates_its_workflow_which_stays_while_it_has_artifacts(eng
     let engine = engine.restarted();
     assert_eq!(engine.one(forget_workflow()).await, Outcome::Done);
     assert_eq!(engine.workflows().await.unwrap(), []);
-    assert_eq!(engine.artifacts().await.unwrap(), []);
+    assert_eq!(engine.all_artifacts().await.unwrap(), []);
 }
 
 async fn a_change_of_many_is_all_or_nothing(engine: Engine) {
@@ -168,7 +168,7 @@ async fn a_change_of_many_is_all_or_nothing(engine: Engine) {
     let moved = artifacts(engine.one(move_artifacts(&names, ArtifactStatus::Loaded, at(2))).await);
     assert_eq!(self::names(&moved), names, "in the order of the command");
     let engine = engine.restarted();
-    let mut kept = engine.artifacts().await.unwrap();
+    let mut kept = engine.all_artifacts().await.unwrap();
     kept.sort_by(|left, right| left.name.cmp(&right.name));
     assert!(kept == moved);
 }
@@ -224,7 +224,7 @@ async fn what_is_depended_on_exists_and_never_leads_back(engine: Engine) {
     };
     assert_eq!(engine.one(depend(&["c"])).await, cycle("a"));
     assert_eq!(engine.one(depend(&["x"])).await, unknown("a", "x"));
-    let found = engine.artifacts().await.unwrap();
+    let found = engine.all_artifacts().await.unwrap();
     assert!(found.iter().all(|artifact| artifact.version == 1), "{found:?}");
 }
 
@@ -271,7 +271,7 @@ async fn an_artifact_of_a_run_goes_with_the_item_of_the_run(engine: Engine) {
     assert_eq!(registered(engine.one(register(all, at(0))).await).len(), 4);
     let engine = engine.restarted();
     engine.all(vec![gone_at("1", at(1)), gone_at("2", at(1))]).await;
-    assert_eq!(engine.artifacts().await.unwrap().len(), 4, "a closed run has its artifacts");
+    assert_eq!(engine.all_artifacts().await.unwrap().len(), 4, "a closed run has its artifacts");
     engine.one(Command::Forget(engine.item("1").await.unwrap().number)).await;
     let names = |statuses: Vec<(String, String)>| -> Vec<String> {
         statuses.into_iter().map(|(name, _)| name).collect()
@@ -338,7 +338,7 @@ async fn the_largest_artifacts_there_can_be_are_kept(engine: Engine) {
         artifacts(engine.one(change_artifacts(vec![(id.clone(), change)], at(1))).await);
     }
     let engine = engine.restarted();
-    let found = engine.artifacts().await.unwrap();
+    let found = engine.all_artifacts().await.unwrap();
     let largest = found.iter().find(|artifact| artifact.id == id).unwrap();
     assert_eq!((largest.uses.len(), largest.depends_on.len()), (USES_KEPT, DEPENDENCIES_MAX));
 }

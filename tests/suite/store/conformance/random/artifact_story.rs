@@ -22,10 +22,21 @@ type Name = (&'static str, usize);
 
 #[derive(Clone, Debug)]
 pub enum ArtifactAction {
-    Register { names: Vec<(Name, Status, bool, Vec<Name>)>, artifacts_max: usize },
+    Register {
+        names: Vec<(Name, Status, bool, Vec<Name>)>,
+        artifacts_max: usize,
+    },
     Change(Vec<(Name, Change)>),
-    Claim { names: Vec<Name>, status: Status, to: Status, max: usize, run: bool },
+    Claim {
+        names: Vec<Name>,
+        status: Status,
+        to: Status,
+        max: usize,
+        run: bool,
+    },
     Forget(Name),
+    /// Those that have had their status for so many milliseconds.
+    Outlived(Vec<Name>, i64),
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +59,10 @@ impl ArtifactAction {
     pub fn command(&self, now: Timestamp) -> Command {
         let command = match self.clone() {
             Self::Forget(name) => return Command::Remove(DocumentId::Artifact(id(name))),
+            Self::Outlived(names, since) => {
+                let since = Timestamp::from_millis(now.as_millis() - since);
+                ArtifactCommand::Forget(names.into_iter().map(|name| (id(name), since)).collect())
+            }
             Self::Register { names, artifacts_max } => {
                 let new =
                     |((flow, name), status, is_once, on): (Name, Status, bool, Vec<Name>)| NewArtifact {
@@ -118,5 +133,8 @@ pub fn actions() -> impl Strategy<Value = ArtifactAction> {
             ArtifactAction::Claim { names, status, to, max, run }
         }),
         1 => name().prop_map(ArtifactAction::Forget),
+        1 => (vec(name(), 1..5), select(vec![0, 0, 0, 5])).prop_map(|(names, since)| {
+            ArtifactAction::Outlived(names, since)
+        }),
     ]
 }

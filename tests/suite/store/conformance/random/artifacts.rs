@@ -74,6 +74,17 @@ impl Artifacts {
                 Outcome::Artifacts(changes.iter().map(|(id, _)| self.0[id].clone()).collect())
             }
             ArtifactCommand::Claim(claim) => self.claim(claim),
+            ArtifactCommand::Forget(outlived) => {
+                for (id, since) in outlived {
+                    let is_outlived =
+                        |artifact: &&Artifact| passes(&artifact.status) && artifact.status_at == *since;
+                    if self.0.get(id).filter(is_outlived).is_some_and(|found| found.removed_with().is_none())
+                    {
+                        self.0.remove(id);
+                    }
+                }
+                Outcome::Done
+            }
         }
     }
 
