@@ -76,7 +76,7 @@ pub struct RunKey {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(untagged)]
-pub enum Run {
+pub enum RunReference {
     /// The id of an item in the workflow of the artifact.
     Id(Arc<str>),
     /// An item of any workflow.
@@ -188,7 +188,7 @@ pub struct RegisterRequest {
     pub reuse: Option<ArtifactUse>,
     /// The run that registers it; required for `use` `run`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<Run>,
+    pub run: Option<RunReference>,
     /// In bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
@@ -236,7 +236,7 @@ pub struct ChangeRequest {
     pub status: Option<Arc<str>>,
     /// The run that changes it, which is noted in `uses`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<Run>,
+    pub run: Option<RunReference>,
     /// Another name, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub alias: Option<Arc<str>>,
@@ -282,7 +282,7 @@ pub struct StatusRequest {
     pub changes: Vec<StatusChange>,
     /// The run that changes them, which is noted in `uses`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<Run>,
+    pub run: Option<RunReference>,
 }
 
 /// The next status of an artifact.
@@ -321,7 +321,7 @@ pub struct ArtifactClaimRequest {
     pub max: Option<usize>,
     /// The run that claims them, which is noted in `uses`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub run: Option<Run>,
+    pub run: Option<RunReference>,
 }
 
 // A list of values would be taken for the members of an object, in their order.

@@ -3,14 +3,16 @@
 use tokio::runtime::Runtime;
 
 use crate::load::{Failure, Machine, Settings};
-use crate::{churn, document, size, sizes};
+use crate::{artifacts, churn, document, size, sizes};
 
 /// Measures all that the settings choose, prints it, and after a whole run writes the document.
 pub fn measure_all(settings: &Settings) -> Result<(), Failure> {
     let wanted = sizes::sizes(settings.smoke)?;
     let (by_size, churning) = (settings.chooses("sizes"), settings.chooses("churn"));
-    if !by_size && !churning {
-        return Err(Failure::Settings("BENCH_ONLY chooses nothing; there are sizes and churn".into()));
+    let finding = settings.chooses("artifacts");
+    if !by_size && !churning && !finding {
+        let message = "BENCH_ONLY chooses nothing; there are sizes, churn and artifacts";
+        return Err(Failure::Settings(message.into()));
     }
     let machine = Machine::look(&settings.directory)?;
     let runtime = runtime()?;
@@ -26,6 +28,9 @@ pub fn measure_all(settings: &Settings) -> Result<(), Failure> {
         true => Some(churn::measure(settings, &runtime)?),
         false => None,
     };
+    for count in wanted.iter().filter(|_| finding) {
+        artifacts::measure(*count, settings, &runtime)?;
+    }
     let whole = !settings.smoke && sizes::USUAL.iter().all(|items| wanted.contains(items));
     match churned {
         Some(churned) if whole && by_size => document::write(&machine, settings, &seen, &churned),

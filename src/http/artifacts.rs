@@ -8,7 +8,7 @@ use serde_json::Value;
 use warden_api::Page;
 use warden_api::artifact::{
     ArtifactClaimRequest, Artifacts, ChangeRequest, Records, RegisterRequest, Registered,
-    RegisteredArtifacts, Run, StatusRequest,
+    RegisteredArtifacts, RunReference, StatusRequest,
 };
 use warden_api::limit::{ARTIFACTS_AT_ONCE, ARTIFACTS_DOCUMENT_MAX};
 use wildmatch::WildMatch;
@@ -33,9 +33,9 @@ pub async fn post(allowed: Allowed<InBody>, request: Request) -> Result<Response
         read_within(allowed.server(), &parts, body, ARTIFACTS_DOCUMENT_MAX, one_or_list).await?;
     let mut workflows = Vec::with_capacity(requests.len());
     for request in &requests {
-        let of_run = |run: &Run| match run {
-            Run::Key(key) => Some(key.workflow.clone()),
-            Run::Id(_) => None,
+        let of_run = |run: &RunReference| match run {
+            RunReference::Key(key) => Some(key.workflow.clone()),
+            RunReference::Id(_) => None,
         };
         let workflow = request.workflow.clone().or_else(|| request.run.as_ref().and_then(of_run));
         let missing = || Problem::invalid("an artifact needs the workflow that it belongs to");
@@ -115,10 +115,10 @@ fn bound(name: &str, value: &Value) -> Result<Bound, Problem> {
 }
 
 /// A run, of a workflow that the token includes.
-fn run_name(run: Run, access: &Access) -> Result<RunName, Problem> {
+fn run_name(run: RunReference, access: &Access) -> Result<RunName, Problem> {
     let (workflow, id) = match run {
-        Run::Id(id) => (None, id),
-        Run::Key(key) => (Some(WorkflowName::new(key.workflow).map_err(WardenError::from)?), key.id),
+        RunReference::Id(id) => (None, id),
+        RunReference::Key(key) => (Some(WorkflowName::new(key.workflow).map_err(WardenError::from)?), key.id),
     };
     if let Some(workflow) = &workflow {
         access.require_workflow(workflow)?;

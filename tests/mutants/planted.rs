@@ -1,6 +1,7 @@
 //! The planted bugs.
 
 mod alerts;
+mod artifacts;
 mod courses;
 mod items;
 mod log;
@@ -41,6 +42,7 @@ pub fn all() -> impl Iterator<Item = (Proof, &'static Planted)> {
         (Proof::Simulation, names::PLANTED),
         (Proof::Simulation, recovery::PLANTED),
         (Proof::Simulation, runs::PLANTED),
+        (Proof::Simulation, artifacts::PLANTED),
         (Proof::Crashes, log::PLANTED),
         (Proof::Crashes, store::PLANTED),
     ];

@@ -5,6 +5,7 @@ use std::time::Duration;
 use warden::model::{Clock, Item, ReplayStatus};
 use warden::warden::Warden;
 
+use crate::artifacts;
 use crate::disk::Faults;
 use crate::life::Life;
 use crate::names;
@@ -48,6 +49,7 @@ impl World {
         }
         check_replays(&life.operator.warden)?;
         runs::check_calm(self.disk.durable(), &life.operator.warden, self.clock.now())?;
+        artifacts::check_found(self.disk.durable(), &life.operator.warden).await?;
         if self.clock.drift() != 0 {
             return Err("the wall clock was set, and nobody noticed".into());
         }

@@ -57,6 +57,7 @@ impl Client {
             70..74 => self.create_by_idempotency_key().await,
             74..76 => self.retry(key).await,
             76..86 => self.run().await,
+            86..90 => self.handle_artifacts().await,
             _ => self.work().await,
         }
         self.history.count();

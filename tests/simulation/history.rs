@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use warden::model::{ItemKey, WorkflowName};
 
+use crate::artifacts::Artifacts;
 use crate::clock::SimulatedClock;
 use crate::digest::Digest;
 use crate::items::{Items, Moment};
@@ -17,6 +18,7 @@ pub struct Seen {
     pub items: Items,
     pub leases: Leases,
     pub runs: Told,
+    pub artifacts: Artifacts,
     /// Which item a create with this idempotency key was answered with.
     pub named: BTreeMap<(WorkflowName, u64), (ItemKey, Moment)>,
     order: u64,

@@ -11,7 +11,8 @@
 //! 3. Whoever was told that an incident opened is told that it is resolved.
 //!
 //! Also: no item has two holders, no token is given out twice, no replay sends what it had finished, and no
-//! item belongs to a workflow that does not exist.
+//! item belongs to a workflow that does not exist. No acknowledged change of an artifact is lost, a change of
+//! many is whole, and no two claimants get the same one.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
@@ -19,6 +20,7 @@
 //! | `SEED` | tells the story of this one alone, with what happens in it | none |
 //! | `FIRST_SEED` | where to begin | 0 |
 
+mod artifacts;
 mod calm;
 mod claimable;
 mod clients;

@@ -148,7 +148,10 @@ impl World {
         drop(runtime);
         self.check()?;
         let moment = self.history.moment();
-        self.history.lock().items.life_ended(moment);
+        let mut seen = self.history.lock();
+        seen.items.life_ended(moment);
+        seen.artifacts.life_ended(moment);
+        drop(seen);
         Ok(end)
     }
 
@@ -167,6 +170,7 @@ impl World {
         if let Some(panic) = panics::first() {
             return Err(panic);
         }
+        self.history.lock().artifacts.check(self.disk.durable())?;
         match self.history.wrong().or_else(|| self.network.wrong()) {
             Some(wrong) => Err(wrong),
             None => Ok(()),

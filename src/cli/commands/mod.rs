@@ -2,6 +2,7 @@
 
 mod archive;
 pub mod args;
+mod artifact;
 mod cancel;
 mod check;
 mod close;
@@ -101,6 +102,7 @@ pub enum Command {
     Comment(incident_actions::Comment),
     Silence(silence::Silence),
     Workflow(workflow::Workflow),
+    Artifact(artifact::Artifact),
 }
 
 impl Command {
@@ -148,6 +150,7 @@ impl Command {
             Self::Comment(comment) => block_on(comment.run(console)),
             Self::Workflow(workflow) => block_on(workflow.run(console)),
             Self::Silence(silence) => block_on(silence.run(console)),
+            Self::Artifact(artifact) => block_on(artifact.run(console)),
         }
     }
 }

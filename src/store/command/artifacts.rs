@@ -311,7 +311,10 @@ impl<R: Rows> Shelf<'_, R> {
             let Some(mut draft) = self.get(&id)?.cloned() else { continue };
             let change =
                 ArtifactChange { status: Some(to.clone()), run: run.clone(), ..ArtifactChange::default() };
-            if draft.status != status || !draft.admits(&to) || !draft.change(change, now) {
+            if draft.status != status {
+                continue;
+            }
+            if !draft.admits(&to) || !draft.change(change, now) {
                 continue;
             }
             // What this claim took before counts as loaded along with it.

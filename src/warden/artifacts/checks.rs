@@ -29,7 +29,8 @@ pub fn check_count(count: usize) -> Result<(), WardenError> {
 /// Checks globs over locations and names. Matching takes time by their lengths.
 pub fn check_globs(filter: &ArtifactFilter) -> Result<(), WardenError> {
     let globs = [("location", &filter.location), ("name", &filter.name)];
-    let is_long = |glob: &&(&str, &Option<Glob>)| glob.1.as_ref().is_some_and(|glob| glob.len() > GLOB_MAX);
+    let is_long =
+        |glob: &&(&str, &Option<Glob>)| glob.1.as_ref().is_some_and(|glob| glob.length() > GLOB_MAX);
     match globs.iter().find(is_long) {
         None => Ok(()),
         Some((name, _)) => {

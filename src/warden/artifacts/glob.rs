@@ -20,8 +20,8 @@ impl Glob {
         Self { prefix: prefix.to_owned(), pattern, length: text.len() }
     }
 
-    /// Its length in bytes.
-    pub fn len(&self) -> usize {
+    /// In bytes.
+    pub fn length(&self) -> usize {
         self.length
     }
 

@@ -3,6 +3,7 @@
 //! Whole screens are in [`transcripts`]. Elsewhere the binary uses the machine's clock, so ages are not
 //! checked.
 
+mod artifacts;
 mod check;
 mod closed;
 mod connection;

@@ -62,6 +62,10 @@ const LINES: &[&str] = &[
     "warden workflow show uploads",
     "echo '{}' | warden workflow put uploads -",
     "warden workflow delete uploads",
+    "warden artifact register --workflow uploads --location s3://in --name a.csv",
+    "warden artifact find",
+    "warden artifact status art_0 --to loaded",
+    "warden artifact claim",
 ];
 
 /// Commands that ask no daemon.

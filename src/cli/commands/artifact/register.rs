@@ -1,0 +1,170 @@
+//! `warden artifact register`: registers the files of a directory, or others by their names.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use reqwest::Method;
+use warden_api::artifact::{RegisterRequest, RegisterRequests, RegisteredArtifacts};
+use warden_api::limit::ARTIFACTS_AT_ONCE;
+use warden_api::path;
+use warden_api::word::ArtifactUse;
+use warden_client::Query;
+use wildmatch::WildMatch;
+
+use super::ByRun;
+use crate::cli::commands::args::{generated_id, workflow};
+use crate::cli::commands::error::CliError;
+use crate::cli::daemon::connection::Connection;
+use crate::cli::terminal::Format;
+use crate::cli::terminal::console::Console;
+use crate::cli::terminal::count::counted;
+use crate::model::WorkflowName;
+
+/// Register the files of a directory; those that are known are left alone
+///
+/// Each is registered with its size, under its name in the directory. With --name nothing is read, and the
+/// location may be anything, such as the prefix of a URL.
+#[derive(Args)]
+pub struct Register {
+    /// The workflow that they belong to
+    #[arg(long, value_parser = workflow)]
+    workflow: WorkflowName,
+    /// The directory; or, with --name, any location
+    #[arg(long, value_name = "DIR")]
+    location: String,
+    /// Only files whose names match: * stands for any characters, ? for one
+    #[arg(long, value_name = "GLOB", default_value = "*")]
+    glob: String,
+    /// Also the files of directories within; their names contain /
+    #[arg(long)]
+    recursive: bool,
+    /// Register this name instead of reading the directory; repeatable
+    #[arg(long = "name", value_name = "NAME", conflicts_with_all = ["glob", "recursive"])]
+    names: Vec<String>,
+    /// The status that they get
+    #[arg(long, value_name = "STATUS", default_value = "ready")]
+    status: String,
+    /// Whether they may be loaded many times or once, or are removed with the item of the run
+    #[arg(long = "use", value_name = "USE", default_value = "many",
+        value_parser = PossibleValuesParser::new(ArtifactUse::WORDS))]
+    reuse: String,
+    /// The id of an artifact that has to be loaded before them; repeatable
+    #[arg(long = "depends-on", value_name = "ID", value_parser = generated_id)]
+    depends_on: Vec<String>,
+    #[command(flatten)]
+    by: ByRun,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+/// Sizes of files by their names, as far as they are known.
+type Sizes = BTreeMap<String, Option<u64>>;
+
+impl Register {
+    pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
+        let client = self.connection.open()?;
+        let (location, names) = self.named()?;
+        let names: Vec<(String, Option<u64>)> = names.into_iter().collect();
+        let mut all = RegisteredArtifacts { data: Vec::new(), registered: 0 };
+        let mut result = Ok(());
+        for part in names.chunks(ARTIFACTS_AT_ONCE) {
+            let requests = part.iter().map(|(name, size)| self.request(&location, name, *size)).collect();
+            let request = client.request(Method::POST, path::ARTIFACTS, &Query::new())?;
+            let sent = client.send(request.json(&RegisterRequests::Many(requests))).await;
+            let answer = match sent {
+                Ok(answer) => answer.document::<RegisteredArtifacts>().await,
+                Err(error) => Err(error),
+            };
+            match answer {
+                Ok((_, part)) => {
+                    all.registered += part.registered;
+                    all.data.extend(part.data);
+                }
+                Err(error) => {
+                    result = Err(error.into());
+                    break;
+                }
+            }
+        }
+        // What was registered before an error stays.
+        if result.is_ok() || !all.data.is_empty() {
+            match self.connection.output {
+                Format::Json => {
+                    let text = serde_json::to_string(&all).map_err(std::io::Error::from)?;
+                    console.document(&text)?;
+                }
+                Format::Table => {
+                    let known = (all.data.len() - all.registered) as u64;
+                    let registered = counted(all.registered as u64, "artifact");
+                    console.line(format_args!("registered {registered}; {known} known"))?;
+                }
+            }
+        }
+        result
+    }
+
+    fn request(&self, location: &Arc<str>, name: &str, size: Option<u64>) -> RegisterRequest {
+        RegisterRequest {
+            workflow: Some(self.workflow.clone().into()),
+            location: location.clone(),
+            name: name.into(),
+            status: Some(self.status.as_str().into()),
+            reuse: self.reuse.parse().ok(),
+            run: self.by.run.clone(),
+            size,
+            depends_on: self.depends_on.iter().map(|id| id.as_str().into()).collect(),
+            ..RegisterRequest::default()
+        }
+    }
+
+    /// The location, and the names there with their sizes, in order.
+    fn named(&self) -> Result<(Arc<str>, Sizes), CliError> {
+        if !self.names.is_empty() {
+            let names = self.names.iter().map(|name| (name.clone(), None)).collect();
+            return Ok((self.location.as_str().into(), names));
+        }
+        let directory = Path::new(&self.location);
+        let unreadable = |error| CliError::File { verb: "read", path: directory.to_owned(), error };
+        let absolute = std::path::absolute(directory).map_err(unreadable)?;
+        let location = absolute.to_str().expect("it was made from text").trim_end_matches('/');
+        let location = if location.is_empty() { "/" } else { location };
+        let mut files = BTreeMap::new();
+        collect(directory, "", self.recursive, &WildMatch::new(&self.glob), &mut files)?;
+        Ok((location.into(), files))
+    }
+}
+
+/// Collects the files of a directory whose names match. Links count as what they lead to, except that links
+/// to directories are not followed.
+fn collect(
+    directory: &Path,
+    prefix: &str,
+    recursive: bool,
+    glob: &WildMatch,
+    files: &mut Sizes,
+) -> Result<(), CliError> {
+    let failed = |path: PathBuf| move |error| CliError::File { verb: "read", path, error };
+    for entry in std::fs::read_dir(directory).map_err(failed(directory.to_owned()))? {
+        let entry = entry.map_err(failed(directory.to_owned()))?;
+        let file_name = entry.file_name();
+        let Some(name) = file_name.to_str() else {
+            return Err(CliError::Data(format!("{} is not UTF-8", entry.path().display())));
+        };
+        let name = format!("{prefix}{name}");
+        let kind = entry.file_type().map_err(failed(entry.path()))?;
+        if kind.is_dir() {
+            if recursive {
+                collect(&entry.path(), &format!("{name}/"), recursive, glob, files)?;
+            }
+            continue;
+        }
+        let metadata = std::fs::metadata(entry.path()).map_err(failed(entry.path()))?;
+        if metadata.is_file() && glob.matches(&name) {
+            files.insert(name, Some(metadata.len()));
+        }
+    }
+    Ok(())
+}
