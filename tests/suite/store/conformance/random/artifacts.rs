@@ -171,10 +171,12 @@ impl Artifacts {
             let loads = claim.to == ArtifactStatus::Loading && claim.status != claim.to;
             let may = artifact.admits(&claim.to) && (!loads || artifact.depends_on.iter().all(is_met));
             if may && claimed.len() < claim.max {
-                claimed.push(id.clone());
                 let (status, run) = (Some(claim.to.clone()), claim.run.clone());
                 let change = ArtifactChange { status, run, ..ArtifactChange::default() };
-                self.0.get_mut(id).unwrap().change(change, claim.now);
+                // What is as it would be is not claimed.
+                if self.0.get_mut(id).unwrap().change(change, claim.now) {
+                    claimed.push(id.clone());
+                }
             }
         }
         Outcome::Artifacts(claimed.iter().map(|id| self.0[id].clone()).collect())
