@@ -1,4 +1,5 @@
-//! Expectations: items of a workflow have to be created, or its runs to succeed, by a schedule or in intervals.
+//! Expectations: items of a workflow have to be created, or its runs to succeed, by a schedule or in
+//! intervals.
 //!
 //! A scheduler that is down reports no error, so the absence of items has to be detected. [`Expectation`] is
 //! the workflow's policy, [`Progress`] its state.

@@ -108,11 +108,13 @@ impl Warden {
         step_counts.recount_unnamed();
         expected.adopt(&policies);
         self.redrives.adopt(redrives);
+        let mut placed = Ok(());
         for (workflow, numbers) in moving {
-            self.in_force.place_anew(&workflow, &numbers).await?;
+            placed = placed.and(self.in_force.place_anew(&workflow, &numbers).await);
         }
+        // Also if some could not be read: the policies are in force.
         self.runs.decide_anew();
         self.alerting.decide_anew();
-        Ok(())
+        placed
     }
 }

@@ -1,11 +1,16 @@
 //! Errors that clients report on items.
 
+use std::time::Duration;
+
 use warden_api::limit::{ERROR_DATA_MAX, ERROR_MESSAGE_MAX, ERROR_STACK_MAX, ERROR_TYPE_MAX};
 
 use super::WardenError;
 use crate::model::item::STEP_MESSAGE_MAX;
 use crate::model::random::repeatable_id;
 use crate::model::{ClockTime, Item, ItemError, ItemKey, Moment, Random, Timestamp};
+
+/// How far ahead the clock of a client may be.
+const AHEAD_MAX: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Debug)]
 pub struct ReportError {
@@ -31,10 +36,10 @@ pub(super) fn log_exhausted(item: &Item) {
 
 /// An instant of the wall clock that is past, by the steady clock.
 pub(super) fn past(at: Timestamp, moment: Moment) -> Result<Timestamp, WardenError> {
-    if at > moment.wall(moment.now) {
+    if at > moment.wall(moment.now.after(AHEAD_MAX)) {
         return Err(WardenError::Invalid(format!("at is {at}, which is in the future")));
     }
-    Ok(moment.steady(ClockTime::on_wall(at)))
+    Ok(moment.steady(ClockTime::on_wall(at)).min(moment.now))
 }
 
 /// Checks the length of the message of a step.

@@ -1,7 +1,7 @@
 //! Runs: what clients do with them, and what must hold of every one that is written.
 //!
-//! `nightly` allows one open run at a time and goes on hold after two failures in a row; `summary` requires it,
-//! and waits for it. The ledger loses nothing here, so that it is compared with all that was acknowledged.
+//! `nightly` allows one open run at a time and goes on hold after two failures in a row; `summary` requires
+//! it, and waits for it. The ledger loses nothing here: it is compared with all that was acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -185,8 +185,9 @@ impl Written {
                         (Some(was), is) if was == is => {}
                         (_, RunStatus::Failed) => drop(failures.insert(entry.number)),
                         (_, RunStatus::Success) => failures.clear(),
-                        (_, RunStatus::Open) => drop(failures.remove(&entry.number)),
-                        _ => {}
+                        (_, RunStatus::Open | RunStatus::Discarded | RunStatus::Held) => {
+                            failures.remove(&entry.number);
+                        }
                     }
                 }
                 check_windows(entries)?;

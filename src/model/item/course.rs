@@ -351,7 +351,8 @@ impl Item {
             (Some(deadline), own) => earlier(now.after(deadline).into(), own, moment),
             (None, Some(own)) => own,
             (None, None) => {
-                let least = self.created_at.after(policy.deadline);
+                let began = self.run.as_ref().and_then(|run| run.started_at).unwrap_or(self.created_at);
+                let least = began.after(policy.deadline);
                 if moment.steady(self.deadline) < least { least.into() } else { self.deadline }
             }
         };

@@ -50,6 +50,8 @@ pub use self::progress::{
 pub use self::progression::{Progression, StepEvent, StepEventKind};
 pub use self::running::{RunEnd, RunEndKind};
 pub use self::work::Work;
+use super::name::NAME_RULE;
+use super::quote;
 use super::run::{COUNTS_MAX, Run, RunDetail};
 use super::{ClockTime, ItemId, Moment, Step, StepName, Timestamp, TraceContext, WorkflowName};
 
@@ -131,6 +133,8 @@ pub enum ItemRefusal {
     /// A run would have too many different counts.
     #[error("the run would have {0} different counts; at most {COUNTS_MAX} are allowed")]
     Counts(usize),
+    #[error("{} is no name of a count: {NAME_RULE}", quote(.0))]
+    CountName(String),
     /// A progress document or the data of an error is nested too deep.
     #[error("stored JSON may be nested at most {DEPTH_MAX} levels deep")]
     Depth,

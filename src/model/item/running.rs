@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Item, ItemError, ItemRefusal};
+use crate::model::name::is_name;
 use crate::model::run::{COUNTS_MAX, Counts, HeldFor, Run, RunDetail, RunParams};
 use crate::model::{ClockTime, CloseOutcome, Moment, Policy, Timestamp};
 
@@ -92,16 +93,31 @@ impl Item {
         }
     }
 
+    /// The deadline of a held run counts from its beginning, also one that is set while it is held.
+    pub fn count_deadline_from_beginning(&mut self, set_at: Timestamp) {
+        let from_beginning = |deadline: ClockTime| match deadline {
+            ClockTime::Steady(deadline) => self.created_at.after(deadline.since(set_at)).into(),
+            ClockTime::Wall { .. } => deadline,
+        };
+        if self.is_held() {
+            let deadline = from_beginning(self.deadline);
+            (self.deadline, self.course.deadline_max) = (deadline, Some(deadline));
+        }
+    }
+
     /// A run that goes on has not ended when that was told.
     pub fn forget_run_end(&mut self) {
         if let Some(run) = &mut self.run {
             run.ended_at = None;
-            // A held run that failed begins by being retried.
-            run.held = None;
+            // A held run that failed has not begun. It begins once it may.
+            run.held = run.held.map(|_| HeldFor::Requirement);
         }
     }
 
     pub fn check_counts(&self, counts: &Counts) -> Result<(), ItemRefusal> {
+        if let Some(name) = counts.keys().find(|name| !is_name(name)) {
+            return Err(ItemRefusal::CountName(name.to_string()));
+        }
         let known = self.detail().run.as_ref().map(|run| &run.counts);
         let is_new = |name: &&std::sync::Arc<str>| known.is_none_or(|known| !known.contains_key(*name));
         let together = known.map_or(0, Counts::len) + counts.keys().filter(is_new).count();

@@ -30,7 +30,16 @@ pub struct Unended {
 
 impl Unended {
     fn insert(&mut self, number: u64, keeps: Keeps) {
+        let has_others = self.count > self.listed.len() as u64;
         self.count += 1;
+        // The others lie beyond the listed ones.
+        let is_beyond = match keeps {
+            Keeps::Newest => self.listed.first().is_some_and(|oldest| number < *oldest),
+            Keeps::Oldest => self.listed.last().is_some_and(|newest| *newest < number),
+        };
+        if has_others && is_beyond {
+            return;
+        }
         self.listed.insert(number);
         if self.listed.len() > LISTED_MAX {
             match keeps {
@@ -246,6 +255,8 @@ impl RunHistory {
                 self.waiting.insert(number, Keeps::Oldest);
             }
             RunStatus::Held => self.held = Some(number),
+            // It was for another time: it says nothing about how things stand.
+            RunStatus::Success | RunStatus::Failed if after.backfill.is_some() => {}
             RunStatus::Success => {
                 self.note_end(after);
                 self.failures.clear();
@@ -258,7 +269,7 @@ impl RunHistory {
                     self.failures.pop_first();
                 }
             }
-            RunStatus::Discarded => {}
+            RunStatus::Discarded => drop(self.failures.remove(&number)),
         }
     }
 
@@ -309,6 +320,21 @@ impl RunHistory {
         counts(after, 1, &mut self.totals);
     }
 
+    /// Whether runs are open, held or waiting.
+    pub fn has_unended(&self) -> bool {
+        self.open.count > 0 || self.waiting.count > 0 || self.held.is_some()
+    }
+
+    /// Takes off the lists what cannot be found any more.
+    pub fn unlist(&mut self, number: u64) {
+        for unended in [&mut self.open, &mut self.waiting] {
+            if unended.listed.contains(&number) {
+                unended.remove(number);
+            }
+        }
+        self.held = self.held.filter(|held| *held != number);
+    }
+
     /// Ends the hold: the streak of failures begins anew.
     pub fn release(&mut self) {
         self.hold = None;
@@ -333,7 +359,7 @@ impl RunHistory {
 
     /// Whether it decides about future runs, so that it must be kept.
     pub fn is_needed(&self) -> bool {
-        self.open.count > 0 || self.waiting.count > 0 || self.held.is_some() || self.hold.is_some()
+        self.has_unended() || self.hold.is_some()
     }
 }
 

@@ -12,6 +12,7 @@
 //! * The windows of successful runs that are no backfills leave no gap: a window begins where the last
 //!   successful one ended, or earlier.
 //! * A held run has no deadline and no window. Both begin when it opens.
+//! * A backfill counts for `single` alone: its success and its failure say nothing about how things stand.
 //! * A discarded run counts as not made: it changes neither streak nor watermarks, and satisfies and blocks
 //!   nobody.
 

@@ -197,7 +197,7 @@ impl<R: Rows> Shelf<'_, R> {
             return Ok(Outcome::ArtifactsRefused(refusal));
         }
         for name in workflows {
-            documents::put(Workflow { name, created_at: now }.into(), self.rows, changes)?;
+            documents::put(Workflow { name, created_at: now, definition: None }.into(), self.rows, changes)?;
         }
         // Numbered in the order of the request.
         for id in &order {

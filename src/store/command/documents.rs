@@ -1,6 +1,6 @@
 //! Settles commands on documents.
 
-use super::{Outcome, Rows, artifacts};
+use super::{Outcome, Rows, artifacts, runs};
 use crate::store::{Change, Document, DocumentId, DocumentSet};
 
 /// The most parts of an incident or replay that one command removes.
@@ -29,6 +29,8 @@ pub(super) fn remove<R: Rows>(
     match &id {
         // Decided here, so that no item can be created between the decision and the removal.
         DocumentId::Workflow(name) if rows.holdings().is_in_use(name) => return Ok(Outcome::WorkflowInUse),
+        // As above: a run that has not ended must be found by what it belongs to.
+        DocumentId::RunHistory(name) if runs::has_unended(name, rows)? => return Ok(Outcome::WorkflowInUse),
         DocumentId::Artifact(artifact) => {
             artifacts::remove(artifact.clone(), rows, changes)?;
             return Ok(Outcome::Done);

@@ -276,7 +276,11 @@ pub(super) fn settle<R: Rows>(
                 if if_version.is_some_and(|version| version != item.version) {
                     return Err(Outcome::VersionMismatch(item.version));
                 }
-                item.patch(&patch, &policy).map_err(Outcome::from)
+                item.patch(&patch, &policy)?;
+                if patch.deadline.is_some() {
+                    item.count_deadline_from_beginning(now);
+                }
+                Ok(())
             })
         }
         Command::Report { key, error } => items::change(&key, error.at, rows, changes, |item| {

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use super::items::{Before, update};
 use super::{Detail, Outcome, Rows, documents};
 use crate::model::item::{Item, RunEnd, RunEndKind};
-use crate::model::run::{HeldFor, Hold, Judgement, Lineage, ReleaseAs, RunRefusal, RunStatus, Window};
+use crate::model::run::{
+    HeldFor, Hold, Judgement, LISTED_MAX, Lineage, ReleaseAs, RunRefusal, RunStatus, Window,
+};
 use crate::model::{
     CloseOutcome, Moment, Policy, Run, RunDetail, RunEntry, RunHistory, Timestamp, WorkflowName,
 };
-use crate::store::{Change, Document, DocumentId};
+use crate::store::{Change, Document, DocumentId, DocumentSet};
 
 /// What the creation of a run asks for, besides its item.
 #[derive(Clone, Debug)]
@@ -87,7 +89,26 @@ pub(super) fn restore<R: Rows>(
     Ok((run, RunDetail { lineage: creation.lineage.clone(), ..RunDetail::default() }))
 }
 
-/// Closes all open runs as discarded.
+/// Whether runs of a workflow are open, held or waiting.
+pub(super) fn has_unended<R: Rows>(workflow: &WorkflowName, rows: &mut R) -> Result<bool, R::Error> {
+    Ok(history(workflow, rows)?.has_unended())
+}
+
+/// Takes a run off the list whose item or entry is lost, so that it stands in nobody's way. Possible only
+/// after damage was accepted.
+fn unlist<R: Rows>(
+    workflow: &WorkflowName,
+    number: u64,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<(), R::Error> {
+    let mut history = history(workflow, rows)?;
+    history.unlist(number);
+    put(workflow, history, rows, changes)
+}
+
+/// Closes open runs as discarded, the newest first, as many as are listed: there are more only if the
+/// workflow allowed any number before, and these are closed by the next ones.
 fn supersede<R: Rows>(
     workflow: &WorkflowName,
     policy: &Policy,
@@ -95,8 +116,12 @@ fn supersede<R: Rows>(
     rows: &mut R,
     changes: &mut Vec<Change>,
 ) -> Result<(), R::Error> {
-    while let Some(number) = history(workflow, rows)?.newest_open() {
-        let Some(mut item) = item_of(workflow, number, rows)? else { return Ok(()) };
+    for _ in 0..LISTED_MAX {
+        let Some(number) = history(workflow, rows)?.newest_open() else { return Ok(()) };
+        let Some(mut item) = item_of(workflow, number, rows)? else {
+            unlist(workflow, number, rows, changes)?;
+            continue;
+        };
         let before = Before::of(&item);
         item.close(policy.closing(CloseOutcome::Discarded, now));
         update(&item, before, Detail::Same, rows, changes)?;
@@ -114,7 +139,10 @@ pub(super) fn end<R: Rows>(
     changes: &mut Vec<Change>,
 ) -> Result<Outcome, R::Error> {
     let Some(number) = history(workflow, rows)?.newest_open() else { return Ok(Outcome::NoRunOpen) };
-    let Some(mut item) = item_of(workflow, number, rows)? else { return Ok(Outcome::NoRunOpen) };
+    let Some(mut item) = item_of(workflow, number, rows)? else {
+        unlist(workflow, number, rows, changes)?;
+        return Ok(Outcome::NoRunOpen);
+    };
     let before = Before::of(&item);
     if let Err(refusal) = item.end_run(end, policy, now) {
         return Ok(Outcome::Refused(refusal));
@@ -181,11 +209,11 @@ pub(super) fn open_waiting<R: Rows>(
 ) -> Result<Outcome, R::Error> {
     for _ in 0..OPENED_AT_ONCE {
         let oldest = history(workflow, rows)?.waiting.listed.first().copied();
-        let item = match oldest {
-            Some(number) => item_of(workflow, number, rows)?,
-            None => None,
+        let Some(number) = oldest else { return Ok(Outcome::Done) };
+        let Some(mut item) = item_of(workflow, number, rows)? else {
+            unlist(workflow, number, rows, changes)?;
+            continue;
         };
-        let Some(mut item) = item else { return Ok(Outcome::Done) };
         let before = Before::of(&item);
         if !open(&mut item, policy, now, rows)? {
             return Ok(Outcome::Done);
@@ -221,14 +249,14 @@ pub(super) fn follow<R: Rows>(
     let was = before.map(|before| before.status);
     documents::put(Document::Run(workflow.clone(), Box::new(after.clone())), rows, changes)?;
     if history.open.needs_listing() {
-        let (last, count) = (history.last_number, history.open.count);
         let open = |entry: &RunEntry| entry.status == RunStatus::Open;
-        history.list_open(listed(workflow, (1..=last).rev(), count, open, rows)?);
+        let numbers = numbers(workflow, rows)?.into_iter().rev();
+        history.list_open(listed(workflow, numbers, history.open.count, open, rows)?);
     }
     if history.waiting.needs_listing() {
-        let (last, count) = (history.last_number, history.waiting.count);
         let waits = |entry: &RunEntry| entry.held == Some(HeldFor::Requirement);
-        history.list_waiting(listed(workflow, 1..=last, count, waits, rows)?);
+        let numbers = numbers(workflow, rows)?.into_iter();
+        history.list_waiting(listed(workflow, numbers, history.waiting.count, waits, rows)?);
     }
     if history != stood {
         put(workflow, history, rows, changes)?;
@@ -239,6 +267,16 @@ pub(super) fn follow<R: Rows>(
     Ok(())
 }
 
+/// The numbers in the ledger, in order.
+fn numbers<R: Rows>(workflow: &WorkflowName, rows: &mut R) -> Result<Vec<u64>, R::Error> {
+    let number = |id: DocumentId| match id {
+        DocumentId::Run(_, number) => Some(number),
+        _ => None,
+    };
+    let ids = rows.ids(&DocumentSet::RunsOf(workflow.clone()), usize::MAX)?;
+    Ok(ids.into_iter().filter_map(number).collect())
+}
+
 /// The runs among `numbers` that `is_wanted`, at most `count` and as many as are listed.
 fn listed<R: Rows>(
     workflow: &WorkflowName,
@@ -247,7 +285,7 @@ fn listed<R: Rows>(
     is_wanted: impl Fn(&RunEntry) -> bool,
     rows: &mut R,
 ) -> Result<Vec<u64>, R::Error> {
-    let most = usize::try_from(count).unwrap_or(usize::MAX).min(crate::model::run::LISTED_MAX);
+    let most = usize::try_from(count).unwrap_or(usize::MAX).min(LISTED_MAX);
     let mut found = Vec::new();
     for number in numbers {
         if found.len() == most {

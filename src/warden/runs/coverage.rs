@@ -14,6 +14,11 @@ pub struct Coverage {
 }
 
 impl Coverage {
+    /// Of these jobs nothing is covered so far.
+    pub(super) fn of<'a>(jobs: impl Iterator<Item = &'a JobName>) -> Self {
+        Self { jobs: jobs.map(|job| (job.clone(), Vec::new())).collect(), ..Self::default() }
+    }
+
     pub(super) fn add(&mut self, entry: &RunEntry) {
         if entry.status != RunStatus::Success {
             return;

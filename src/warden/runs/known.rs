@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
+use crate::model::run::Ended;
 use crate::model::{RunHistory, WorkflowName};
 use crate::store::{Change, Document, DocumentId, Observer};
 
@@ -66,12 +67,12 @@ impl KnownRuns {
         self.changed.notified()
     }
 
-    /// The number of the latest success, if failed runs before it may still be unclosed.
-    pub(super) fn success_to_follow(&self, workflow: &WorkflowName) -> Option<u64> {
+    /// The latest success, if failed runs before it may still be unclosed.
+    pub(super) fn success_to_follow(&self, workflow: &WorkflowName) -> Option<Ended> {
         let state = self.lock();
-        let success = state.histories.get(workflow)?.last_success?.number;
+        let success = state.histories.get(workflow)?.last_success?;
         let followed = state.followed.get(workflow).copied();
-        Some(success).filter(|success| followed.is_none_or(|followed| followed < *success))
+        Some(success).filter(|success| followed.is_none_or(|followed| followed < success.number))
     }
 
     pub(super) fn followed(&self, workflow: &WorkflowName, success: u64) {
@@ -94,6 +95,7 @@ impl Observer for KnownRuns {
                     let mut state = self.lock();
                     state.histories.remove(workflow);
                     state.followed.remove(workflow);
+                    state.touched.insert(workflow.clone());
                     has_changed = true;
                 }
                 Change::Item { .. }

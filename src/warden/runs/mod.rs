@@ -176,6 +176,15 @@ impl Runs {
 
     /// The run whose item has this id, or else the newest one that has begun.
     pub async fn begun(&self, workflow: &WorkflowName, id: Option<&ItemId>) -> Result<RunEntry, WardenError> {
+        if let Some(id) = id {
+            let key = ItemKey { workflow: workflow.clone(), id: id.clone() };
+            let run = self.store.get(key).await?.and_then(|item| item.run);
+            if let Some(run) = run
+                && let Some(entry) = self.entry(workflow, run.number).await?
+            {
+                return Ok(entry);
+            }
+        }
         let is_it = |entry: &RunEntry| match id {
             Some(id) => entry.item == *id,
             None => entry.started_at.is_some(),
@@ -273,7 +282,8 @@ impl Runs {
         until: Option<Timestamp>,
     ) -> Result<Coverage, WardenError> {
         self.check_workflow(workflow)?;
-        let (mut coverage, mut below) = (Coverage::default(), None);
+        let policy = self.workflows.policy(workflow).runs.clone();
+        let (mut coverage, mut below) = (Coverage::of(policy.jobs.keys()), None);
         loop {
             let entries = self.entries_before(workflow, below, ENTRIES_AT_ONCE).await?;
             let Some(last) = entries.last() else { break };
@@ -348,7 +358,11 @@ impl Runs {
                 break;
             }
             let items = self.store.items(places.into_iter().map(|(_, number)| number).collect()).await?;
-            let is_made_up = |item: &Item| item.run.as_ref().is_some_and(|run| run.number < success);
+            // What failed after that success nobody has made up for, whatever its number.
+            let is_made_up = |item: &Item| {
+                item.run.as_ref().is_some_and(|run| run.number < success.number)
+                    && item.failed_at.is_some_and(|at| at <= success.at)
+            };
             let now = self.clock.moment();
             let close = |item: Item| Command::IfMatching {
                 number: item.number,
@@ -364,7 +378,7 @@ impl Runs {
                 self.store.apply(commands).await?;
             }
         }
-        self.known.followed(workflow, success);
+        self.known.followed(workflow, success.number);
         Ok(())
     }
 
@@ -441,6 +455,7 @@ impl Runs {
     /// Removes everything about the runs of a workflow.
     pub(super) async fn forget(&self, workflow: &WorkflowName) -> Result<(), StoreError> {
         let remove = || Command::Remove(DocumentId::RunHistory(workflow.clone()));
+        // The store refuses it if a run was opened meanwhile.
         while self.store.apply_one(remove()).await? == Outcome::Partly {}
         Ok(())
     }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Runs;
-use crate::model::run::{Ended, RunStatus};
-use crate::model::{Moment, Timestamp, WorkflowName, Zone};
+use crate::model::run::{Ended, JobPolicy, RunStatus};
+use crate::model::{JobName, Moment, Timestamp, WorkflowName, Zone};
 use crate::warden::WardenError;
 
 /// The longest wait of a request.
@@ -135,8 +135,11 @@ impl Runs {
         let policy = self.workflows.policy(workflow).runs.clone();
         let is_covered = |instant: Timestamp| {
             let watermarks = &history.watermarks;
-            policy.jobs.keys().all(|job| watermarks.get(job).is_some_and(|watermark| instant < *watermark))
-                && !policy.jobs.is_empty()
+            let is_covered_by = |(job, policy): (&JobName, &JobPolicy)| {
+                watermarks.get(job).is_some_and(|watermark| instant < *watermark)
+                    && policy.window.initial_from.is_none_or(|from| from <= instant)
+            };
+            policy.jobs.iter().all(is_covered_by) && !policy.jobs.is_empty()
         };
         match covers.is_none_or(is_covered) {
             true => Verdict::Succeeded(latest),

@@ -6,8 +6,8 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "a second run begins beside an open one",
         file: "src/model/run/history.rs",
-        original: "(Single::Refuse, Some(number)) => Judgement::Refused(RunRefusal::Open { number, item: None }),",
-        planted: "(Single::Refuse, Some(number)) if !BUG => Judgement::Refused(RunRefusal::Open { number, item: None }),",
+        original: "(Single::Refuse, Some(number)) =>",
+        planted: "(Single::Refuse, Some(number)) if !BUG =>",
         caught_by: &[" open runs, since "],
     },
     Planted {
@@ -35,7 +35,11 @@ pub const PLANTED: &[Planted] = &[
         name: "a failed run moves the watermark",
         file: "src/model/run/history.rs",
         original: "                self.note_end(after);\n                self.failures.insert(number);",
-        planted: "                self.note_end(after);\n                if BUG {\n                    self.advance(after);\n                }\n                self.failures.insert(number);",
+        planted: r#"                self.note_end(after);
+                if BUG {
+                    self.advance(after);
+                }
+                self.failures.insert(number);"#,
         caught_by: &["there is a gap from "],
     },
     Planted {
@@ -49,7 +53,8 @@ pub const PLANTED: &[Planted] = &[
         name: "a second run is held",
         file: "src/model/run/history.rs",
         original: "Some(number) => Judgement::Refused(RunRefusal::OnHold { number, item: None }),",
-        planted: "Some(number) if !BUG => Judgement::Refused(RunRefusal::OnHold { number, item: None }),\n                Some(_) => Judgement::Held(HeldFor::Hold),",
+        planted: r#"Some(_) if BUG => Judgement::Held(HeldFor::Hold),
+                Some(number) => Judgement::Refused(RunRefusal::OnHold { number, item: None }),"#,
         caught_by: &[" holds "],
     },
     Planted {
@@ -70,21 +75,24 @@ pub const PLANTED: &[Planted] = &[
         name: "the success of a run is acknowledged and not written to the ledger",
         file: "src/store/command/items.rs",
         original: "Some(entry) if before.run.as_ref() != Some(&entry) => {",
-        planted: "Some(entry) if before.run.as_ref() != Some(&entry) && !(BUG && entry.ended_at.is_some()) => {",
+        planted: r#"Some(entry)
+            if before.run.as_ref() != Some(&entry) && !(BUG && entry.ended_at.is_some()) =>
+        {"#,
         caught_by: &["was acknowledged, and is gone"],
     },
     Planted {
         name: "two runs get one number",
         file: "src/store/command/runs.rs",
         original: "let (number, started_at) = (history.last_number + 1, held.is_none().then_some(now.now));",
-        planted: "let next = if BUG { 1 } else { history.last_number + 1 };\n    let (number, started_at) = (next, held.is_none().then_some(now.now));",
+        planted: r#"let next = if BUG { 1 } else { history.last_number + 1 };
+    let (number, started_at) = (next, held.is_none().then_some(now.now));"#,
         caught_by: &[" are both run "],
     },
     Planted {
         name: "nobody is told of a held run",
         file: "src/warden/census/changes.rs",
-        original: "Status::Held(HeldFor::Hold) => Some(self.put_held(indexed.number, &class, deadline)),",
-        planted: "Status::Held(HeldFor::Hold) if !BUG => Some(self.put_held(indexed.number, &class, deadline)),",
+        original: "Status::Held(HeldFor::Hold) =>",
+        planted: "Status::Held(HeldFor::Hold) if !BUG =>",
         caught_by: &["(held, {})"],
     },
 ];

@@ -4,14 +4,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use warden_api::line::{Line, LineCourse, LineError, LineRepetition, LineStep};
-use warden_api::word::{Scope, Vocabulary as _};
+use warden_api::word::Scope;
 
 use super::has_payload;
 use crate::http::access::Access;
 use crate::http::problem::Problem;
 use crate::http::request;
 use crate::model::item::{Course, Interruption, Repetition, StepRecord};
-use crate::model::{ClockTime, ItemError, ItemState, StepName, Timestamp, quote};
+use crate::model::{ClockTime, ItemError, ItemState, StepName, Timestamp};
 use crate::warden::WardenError;
 use crate::warden::intake::{GonePayload, Past, PastClose, PastCourse};
 
@@ -151,18 +151,13 @@ pub fn read(line: &mut Line<'_>, access: &Access) -> Result<Option<Past>, Proble
     }))
 }
 
-/// The states that an item can be restored in: all but held.
+/// The state that an item is restored in. A run that was held elsewhere is open here: no run here would
+/// let it begin.
 fn state(text: &str) -> Result<ItemState, Problem> {
-    let state = ItemState::of_word(text);
-    let can_be_restored = |state: &ItemState| *state != ItemState::Held;
-    state.filter(can_be_restored).ok_or_else(|| {
-        let words: Vec<&str> = ItemState::ALL
-            .iter()
-            .filter(|state| can_be_restored(state))
-            .map(|state| state.as_str())
-            .collect();
-        Problem::invalid(format!("state={} is not one of {}", quote(&text), words.join(", ")))
-    })
+    match request::word("state", text)? {
+        ItemState::Held => Ok(ItemState::Open),
+        state => Ok(state),
+    }
 }
 
 fn closed(

@@ -13,6 +13,8 @@ const REPLAY_MAX: usize = 128 * 1024;
 const RUN_MAX: usize = 128 * 1024;
 /// The largest artifact, in bytes: its texts, and those of what it depends on and of the runs that used it.
 pub(super) const ARTIFACT_MAX: usize = 32 * 1024;
+/// The largest workflow, in bytes: with the definition of a client, which a request bounds.
+const WORKFLOW_MAX: usize = 128 * 1024;
 /// The largest of all other documents, in bytes.
 const DOCUMENT_MAX: usize = 4096;
 
@@ -120,6 +122,7 @@ pub(super) fn size_max(document: &Document) -> usize {
         Document::Delivery(_) => DELIVERY_MAX,
         Document::Replay(_) => REPLAY_MAX,
         Document::Run(..) | Document::RunHistory(..) => RUN_MAX,
+        Document::Workflow(_) => WORKFLOW_MAX,
         Document::Artifact(_) => ARTIFACT_MAX,
         _ => DOCUMENT_MAX,
     }

@@ -100,8 +100,8 @@ fn tell(cases: u32, engine: fn() -> Engine) {
         .unwrap();
 }
 
-/// `load` is single, goes on hold after two failures, and has two jobs; `report` requires it and waits for it;
-/// `free` may have any number of open runs, requires a fresh `load`, and does not wait.
+/// `load` is single, goes on hold after two failures, and has two jobs; `report` requires it and waits for
+/// it; `free` may have any number of open runs, requires a fresh `load`, and does not wait.
 #[derive(Debug)]
 struct Configured;
 

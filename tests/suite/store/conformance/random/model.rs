@@ -275,7 +275,8 @@ impl Model {
         if let (ArtifactCommand::Register(registration), Outcome::Registered(found)) = (command, &outcome) {
             for (artifact, _) in found.iter().filter(|(_, is_new)| *is_new) {
                 let name = artifact.workflow.clone();
-                let workflow = Workflow { name: name.clone(), created_at: registration.now };
+                let workflow =
+                    Workflow { name: name.clone(), created_at: registration.now, definition: None };
                 self.workflows.entry(name).or_insert(workflow);
             }
         }

@@ -16,6 +16,7 @@ struct Run {
     held: Option<HeldFor>,
     /// Whether its item is closed.
     is_closed: bool,
+    has_begun: bool,
     /// Where its window ends, once it has begun.
     started: Option<Timestamp>,
     windows: Vec<Window>,
@@ -74,6 +75,7 @@ impl Model {
             status,
             held,
             is_closed: false,
+            has_begun: held.is_none(),
             started: None,
             windows: Vec::new(),
             ended: now,
@@ -91,6 +93,7 @@ impl Model {
         let (now, watermark) = (self.now, self.workflows[of].watermark);
         let run = &mut self.workflows[of].runs[index];
         (run.status, run.held, run.started) = (RunStatus::Open, None, Some(now));
+        run.has_begun = true;
         if WORKFLOWS[of] == "load" {
             let from = watermark.unwrap_or(crate::store::sample::at(-24 * HOUR));
             run.windows = vec![Window { from: Some(from), to: now }];
@@ -151,7 +154,10 @@ impl Model {
                 }
                 run.status = RunStatus::Failed;
             }
-            CloseOutcome::Discarded => run.status = RunStatus::Discarded,
+            CloseOutcome::Discarded => {
+                run.status = RunStatus::Discarded;
+                workflow.failures.remove(&index);
+            }
         }
         // What is told about the run is told anew in the ledger.
         run.is_swept = false;
@@ -173,7 +179,11 @@ impl Model {
         let workflow = &mut self.workflows[of];
         let run = &mut workflow.runs[index];
         if run.status == RunStatus::Failed {
-            run.status = RunStatus::Open;
+            // What failed before it began waits until it may.
+            (run.status, run.held) = match run.has_begun {
+                true => (RunStatus::Open, None),
+                false => (RunStatus::Held, Some(HeldFor::Requirement)),
+            };
             run.is_swept = false;
             workflow.failures.remove(&index);
         }
