@@ -38,6 +38,10 @@ pub fn outlook(incident: &Incident, circumstances: &Circumstances<'_>) -> Outloo
             break;
         }
     }
+    // Of two that end together, always the same one is named, so that the forecast stays.
+    if quiet.is_some() && incident.snoozed_until == Some(at) {
+        quiet = Some(WaitingFor::Snooze);
+    }
     let waiting_for = quiet.or_else(|| {
         if planned <= now {
             None

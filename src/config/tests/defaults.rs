@@ -168,7 +168,7 @@ fn each_example_alone_does_what_it_says() {
         let sources = Sources { environment: variables(), ..file(&table) };
         assert_eq!(problems(sources), Vec::<String>::new(), "{table}");
     }
-    assert_eq!(tables.len(), 18);
+    assert_eq!(tables.len(), 19);
 }
 
 #[test]

@@ -128,6 +128,19 @@ fn a_snooze_holds_back_until_it_ends_and_what_ends_last_is_named() {
 }
 
 #[test]
+fn of_a_snooze_and_a_silence_that_end_together_the_snooze_is_named() {
+    let mut story = Story::begin(&[(MINUTE, HOUR)]);
+    story.at(0, 1);
+    story.at(10 * SECOND, 1);
+    story.policy.repeat_interval = Duration::from_secs(20);
+    let kind = ActionKind::Snooze { until: Timestamp::from_millis(HOUR) };
+    let at = Timestamp::from_millis(10 * SECOND);
+    story.last.as_mut().unwrap().record_action(Action { kind, by: "kim".into(), at, comment: None });
+    story.sees(20 * SECOND, 1, Some(HOUR), Some(WaitingFor::Snooze));
+    story.sees(2 * MINUTE, 1, Some(HOUR), Some(WaitingFor::Snooze));
+}
+
+#[test]
 fn nobody_to_tell_is_nothing_ahead() {
     let mut story = Story::begin(&[]);
     story.policy.receivers.clear();

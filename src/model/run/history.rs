@@ -243,14 +243,12 @@ impl RunHistory {
             Some((RunStatus::Held, _)) => self.held = None,
             Some((RunStatus::Success | RunStatus::Failed | RunStatus::Discarded, _)) | None => {
                 self.ended.retain(|ended| ended.number != number);
+                // A failed one that is retried or discarded is none in a row any more.
+                self.failures.remove(&number);
             }
         }
         match after.status {
-            RunStatus::Open => {
-                self.open.insert(number, Keeps::Newest);
-                // It failed before, and was retried.
-                self.failures.remove(&number);
-            }
+            RunStatus::Open => self.open.insert(number, Keeps::Newest),
             RunStatus::Held if after.held == Some(HeldFor::Requirement) => {
                 self.waiting.insert(number, Keeps::Oldest);
             }
@@ -269,7 +267,7 @@ impl RunHistory {
                     self.failures.pop_first();
                 }
             }
-            RunStatus::Discarded => drop(self.failures.remove(&number)),
+            RunStatus::Discarded => {}
         }
     }
 

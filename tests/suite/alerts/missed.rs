@@ -281,12 +281,12 @@ async fn a_workflow_shows_what_is_expected_of_it() {
             "nightly",
             json!({"cron": "0 2 * * \
                             *", "timezone": "Europe/Berlin", "every": null, "grace": "30m", "min_items": 2,
-                "next_expected_at": "2026-01-01T01:00:00.000Z"}),
+                "success": false, "next_expected_at": "2026-01-01T01:00:00.000Z"}),
         ),
         (
             "hourly",
             json!({"cron": null, "timezone": null, "every": "1h", "grace": "5m", "min_items": 1,
-                "next_expected_at": "2026-01-01T01:00:00.000Z"}),
+                "success": false, "next_expected_at": "2026-01-01T01:00:00.000Z"}),
         ),
         ("uploads", Value::Null),
     ] {

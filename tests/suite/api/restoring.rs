@@ -116,6 +116,13 @@ async fn what_was_late_elsewhere_is_overdue_at_once() {
 }
 
 #[tokio::test]
+async fn what_was_held_elsewhere_is_open_here() {
+    let daemon = TestDaemon::start().await;
+    let held = json!({"state": "held", "failed_at": null});
+    assert_eq!(answer(&daemon, &with(failed(), held)).await["state"], "open");
+}
+
+#[tokio::test]
 async fn what_was_closed_elsewhere_is_known_here_when_it_comes_late() {
     let daemon = TestDaemon::builder().on_sled().start().await;
     let created = answer(&daemon, &closed()).await;
@@ -226,7 +233,7 @@ async fn a_past_that_cannot_be_is_refused() {
     let deep = (0..70).fold(json!(1), |inner, _| json!([inner]));
     for (line, members, reason) in [
         (failed(), json!({"state": null}), "must have a state"),
-        (failed(), json!({"state": "held"}), "is not one of open, overdue, failed, closed"),
+        (failed(), json!({"state": "paused"}), "is not one of open, overdue, failed, held, closed"),
         (failed(), json!({"state": "open"}), "must have the state failed or closed"),
         (failed(), json!({"failed_at": null}), "must have failed_at"),
         (failed(), json!({"created_at": null}), "must have created_at"),

@@ -102,7 +102,10 @@ pub const FAULTS: &[(&str, &str)] = &[
         "[workflows.a]\nsteps = [{ name = \"copy\", deadline = \"0s\" }]",
         "warden.toml:2:27: workflows.a.steps[0].deadline: must be more",
     ),
-    ("[workflows.a]\nexpect = {}", "warden.toml:2:1: workflows.a.expect: needs `cron` or `every`"),
+    (
+        "[workflows.a]\nexpect = {}",
+        "warden.toml:2:1: workflows.a.expect: needs `cron`, `every` or `success_every`",
+    ),
     (
         "[workflows.a]\nexpect = \"@daily\"",
         "warden.toml:2:1: workflows.a.expect: must be a table, but is the text",
