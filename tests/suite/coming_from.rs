@@ -177,6 +177,11 @@ async fn the_page_for_batchy_does_what_it_says() {
     does_what_it_says(Page::of("batchy")).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_for_processtracker_does_what_it_says() {
+    does_what_it_says(Page::of("processtracker")).await;
+}
+
 #[test]
 fn output_is_as_promised_up_to_what_an_ellipsis_stands_for() {
     assert!(is_as_promised("a  b, in …\nc\n", "a b, in 12ms\nc \n"));
