@@ -7,7 +7,7 @@ use tokio::runtime::Runtime;
 use crate::load::{self, Failure, HttpClient, Ids, Kind, Measurement, Server, Settings, Workload};
 use crate::peer::PeerKind;
 use crate::report::{self, Row};
-use crate::{recovery, steps, storm};
+use crate::{recovery, runs, steps, storm};
 
 const KIB: usize = 1024;
 
@@ -23,9 +23,10 @@ pub fn measure_all(settings: &Settings) -> Result<(), Failure> {
     let kinds = PeerKind::chosen()?;
     let chosen: Vec<Cell> = cells().into_iter().filter(|cell| is_chosen(cell, settings)).collect();
     let wanted = |name| settings.only.is_empty() || settings.only.iter().any(|word| word == name);
-    let (storm, recovery, steps) = (wanted(storm::NAME), wanted(recovery::NAME), wanted(steps::NAME));
-    if chosen.is_empty() && !storm && !recovery && !steps {
-        let more = [storm::NAME, recovery::NAME, steps::NAME].map(str::to_owned);
+    let (storm, recovery) = (wanted(storm::NAME), wanted(recovery::NAME));
+    let (steps, runs) = (wanted(steps::NAME), wanted(runs::NAME));
+    if chosen.is_empty() && !storm && !recovery && !steps && !runs {
+        let more = [storm::NAME, recovery::NAME, steps::NAME, runs::NAME].map(str::to_owned);
         let names = cells().into_iter().map(|cell| cell.name).chain(more);
         let names: Vec<String> = names.collect();
         return Err(Failure::Settings(format!("BENCH_ONLY chooses no cell; there are {}", names.join(", "))));
@@ -47,6 +48,9 @@ pub fn measure_all(settings: &Settings) -> Result<(), Failure> {
     }
     if steps && kinds.contains(&PeerKind::Warden) {
         steps::measure(settings, &runtime)?;
+    }
+    if runs && kinds.contains(&PeerKind::Warden) {
+        runs::measure(settings, &runtime)?;
     }
     Ok(())
 }

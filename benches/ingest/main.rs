@@ -18,6 +18,8 @@
 //!
 //! `BENCH_ONLY=steps` runs the steps alone: workers take open items through four steps, beside items without.
 //!
+//! `BENCH_ONLY=runs` runs the runs alone: runs are opened and closed, beside items of a plain workflow.
+//!
 //! | variable | meaning | default |
 //! |---|---|---|
 //! | `BENCH_SECONDS` | seconds of load for a cell and peer, all its rounds together | 5 |
@@ -36,6 +38,7 @@ mod load;
 mod peer;
 mod recovery;
 mod report;
+mod runs;
 mod steps;
 mod storm;
 

@@ -97,8 +97,8 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>, String> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(directory).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        // A file that cannot be looked at is read, which says why.
-        if is_ours(&path) && !path.is_dir() {
+        // A file that cannot be looked at is read, which says why. A pipe would be waited for.
+        if is_ours(&path) && path.metadata().map_or(true, |metadata| metadata.is_file()) {
             files.push(path);
         }
         if files.len() > FILES_MAX {

@@ -36,6 +36,8 @@ fn a_file_is_a_workflow_or_holds_several() {
         ("uploads.toml~", "not = [TOML"),
     ]);
     std::fs::create_dir(directory.path().join("below.toml")).unwrap();
+    let pipe = directory.path().join("pipe.yaml");
+    assert!(std::process::Command::new("mkfifo").arg(pipe).status().unwrap().success());
     let more = "[workflow_defaults]\ndeadline = \"10m\"\n[receivers.oncall]\nurl = \"http://x\"\n\
                 [workflows.main]";
     let config = load(from(&directory, more));
