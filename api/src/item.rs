@@ -229,6 +229,10 @@ pub struct PatchRequest {
     #[serde(default, deserialize_with = "merge::member", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(value_type = Option<Object>))]
     pub progress: Option<Merge<Map<String, Value>>>,
+    /// Counts of a run to set, or to remove by null; null removes all. The workflow sums them up.
+    #[serde(default, deserialize_with = "merge::member", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<BTreeMap<String, Option<i64>>>))]
+    pub counts: Option<Merge<BTreeMap<Arc<str>, Option<i64>>>>,
 }
 
 /// A request to report an error.

@@ -341,7 +341,8 @@ pub fn bodies(bytes: &[u8]) {
     if let Some(document) = object::<PatchRequest>(bytes)
         && let Some(patch) = accepted(items::change(document))
     {
-        patched(&ItemPatch { deadline: None, labels: patch.labels, progress: patch.progress });
+        let (labels, progress) = (patch.labels, patch.progress);
+        patched(&ItemPatch { labels, progress, ..ItemPatch::default() });
     }
     if let Some(document) = object::<ReplayRequest>(bytes) {
         accepted(replays::start(document));

@@ -264,6 +264,7 @@ pub(super) fn change(request: PatchRequest) -> Result<PatchItem, Problem> {
         deadline,
         labels: request.labels,
         progress: request.progress.map(ProgressChange::merge),
+        counts: request.counts,
         if_version: None,
     })
 }

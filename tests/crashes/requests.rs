@@ -213,6 +213,7 @@ fn patch(item: &Item, story: &Story, dice: &mut Dice) -> (Option<ItemKey>, Comma
         progress: dice
             .percent(50)
             .then(|| ProgressChange::merge(Merge::Change(object(json!({ "done": text }))))),
+        counts: None,
     };
     (Some(item.key()), Command::Patch { key: item.key(), patch, if_version: None, policies: policies(), now })
 }

@@ -300,8 +300,7 @@ impl Client {
         let request = PatchItem {
             deadline: Some(Deadline::In(self.dice.millis(900_000))),
             labels: self.dice.chance(300).then_some(Merge::Change(labels)),
-            progress: None,
-            if_version: None,
+            ..PatchItem::default()
         };
         let due = self.due(request.deadline);
         let result = self.warden.intake.patch(key.clone(), request).await;

@@ -135,6 +135,8 @@ pub enum ItemRefusal {
     Counts(usize),
     #[error("{} is no name of a count: {NAME_RULE}", quote(.0))]
     CountName(String),
+    #[error("counts are kept of runs, and this item is none: its workflow tracks no runs")]
+    CountsOfNoRun,
     /// A progress document or the data of an error is nested too deep.
     #[error("stored JSON may be nested at most {DEPTH_MAX} levels deep")]
     Depth,

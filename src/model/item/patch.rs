@@ -1,6 +1,7 @@
-//! Changes of an item by its application: deadline, labels and progress.
+//! Changes of an item by its application: deadline, labels, progress and the counts of a run.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 pub use warden_api::merge::Merge;
 
@@ -15,6 +16,8 @@ pub struct ItemPatch {
     /// Labels to set, or to remove if there is no value.
     pub labels: Option<Merge<BTreeMap<String, Option<String>>>>,
     pub progress: Option<ProgressChange>,
+    /// Counts of a run to set, or to remove if there is no value.
+    pub counts: Option<Merge<BTreeMap<Arc<str>, Option<i64>>>>,
 }
 
 impl Item {
@@ -35,12 +38,16 @@ impl Item {
             Some(Merge::Clear) => Some(BTreeMap::new()),
             None => None,
         };
+        let counts = patch.counts.as_ref().map(|change| self.counts_after(change)).transpose()?;
         if let Some(progress) = &patch.progress {
             self.check_progress_of(&progress.of, policy)?;
             self.change_progress(progress.clone())?;
         }
         if let Some(labels) = labels {
             self.labels = labels.into();
+        }
+        if let Some(counts) = counts {
+            self.replace_counts(counts);
         }
         if let Some(deadline) = patch.deadline {
             self.deadline = deadline;

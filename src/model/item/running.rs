@@ -1,8 +1,10 @@
 //! An item as a run of its workflow: held, opened, ended with counts.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Item, ItemError, ItemRefusal};
+use super::{Item, ItemError, ItemRefusal, Merge};
 use crate::model::name::is_name;
 use crate::model::run::{COUNTS_MAX, Counts, HeldFor, Run, RunDetail, RunParams};
 use crate::model::{ClockTime, CloseOutcome, Moment, Policy, Timestamp};
@@ -66,14 +68,14 @@ impl Item {
 
     /// Ends a run. On an error nothing is changed.
     pub fn end_run(&mut self, end: &RunEnd, policy: &Policy, now: Timestamp) -> Result<(), ItemRefusal> {
-        self.check_counts(&end.counts)?;
+        let counts = self.counts_with(end.counts.iter().map(|(name, count)| (name, Some(*count))))?;
         let version = self.version;
         match &end.kind {
             RunEndKind::Close(outcome) => self.close(policy.closing(*outcome, now)),
             RunEndKind::Fail(error) => self.report(ItemError::clone(error))?,
         }
         self.note_run_end(end.at);
-        self.set_counts(&end.counts);
+        self.replace_counts(counts);
         self.version = version + 1;
         Ok(())
     }
@@ -114,19 +116,44 @@ impl Item {
         }
     }
 
-    pub fn check_counts(&self, counts: &Counts) -> Result<(), ItemRefusal> {
-        if let Some(name) = counts.keys().find(|name| !is_name(name)) {
-            return Err(ItemRefusal::CountName(name.to_string()));
+    /// The counts that a change leaves.
+    ///
+    /// # Errors
+    ///
+    /// The item is no run, a name is none, or there would be too many.
+    pub fn counts_after(
+        &self,
+        change: &Merge<BTreeMap<Arc<str>, Option<i64>>>,
+    ) -> Result<Counts, ItemRefusal> {
+        match change {
+            Merge::Change(change) => self.counts_with(change.iter().map(|(name, count)| (name, *count))),
+            Merge::Clear => self.counts_with([].into_iter()).map(|_| Counts::default()),
         }
-        let known = self.detail().run.as_ref().map(|run| &run.counts);
-        let is_new = |name: &&std::sync::Arc<str>| known.is_none_or(|known| !known.contains_key(*name));
-        let together = known.map_or(0, Counts::len) + counts.keys().filter(is_new).count();
-        if together > COUNTS_MAX { Err(ItemRefusal::Counts(together)) } else { Ok(()) }
     }
 
-    pub fn set_counts(&mut self, counts: &Counts) {
-        if self.run.is_some() && !counts.is_empty() {
-            self.run_detail().counts.extend(counts.iter().map(|(name, count)| (name.clone(), *count)));
+    fn counts_with<'a>(
+        &self,
+        change: impl Iterator<Item = (&'a Arc<str>, Option<i64>)>,
+    ) -> Result<Counts, ItemRefusal> {
+        if self.run.is_none() {
+            return Err(ItemRefusal::CountsOfNoRun);
+        }
+        let mut counts = self.detail().run.as_ref().map(|run| run.counts.clone()).unwrap_or_default();
+        for (name, count) in change {
+            if !is_name(name) {
+                return Err(ItemRefusal::CountName(name.to_string()));
+            }
+            match count {
+                Some(count) => counts.insert(name.clone(), count),
+                None => counts.remove(name),
+            };
+        }
+        if counts.len() > COUNTS_MAX { Err(ItemRefusal::Counts(counts.len())) } else { Ok(counts) }
+    }
+
+    pub(super) fn replace_counts(&mut self, counts: Counts) {
+        if counts != self.detail().run.as_ref().map(|run| run.counts.clone()).unwrap_or_default() {
+            self.run_detail().counts = counts;
         }
     }
 

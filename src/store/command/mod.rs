@@ -141,7 +141,11 @@ impl Command {
                 Growth::Items
             }
             Self::Report { .. } => Growth::Detail,
-            Self::Patch { patch, .. } if patch.labels.is_some() || patch.progress.is_some() => Growth::Detail,
+            Self::Patch { patch: ItemPatch { labels, progress, counts, .. }, .. }
+                if labels.is_some() || progress.is_some() || counts.is_some() =>
+            {
+                Growth::Detail
+            }
             Self::ActOnLease { act, .. } if act.grows() => Growth::Detail,
             Self::EndRun { end, .. } if matches!(end.kind, RunEndKind::Fail(_)) => Growth::Detail,
             Self::ReportStep(report) if report.progress.is_some() => Growth::Detail,

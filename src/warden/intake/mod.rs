@@ -119,6 +119,8 @@ pub struct PatchItem {
     /// Labels to set, or to remove where the value is `None`.
     pub labels: Option<Merge<BTreeMap<String, Option<String>>>>,
     pub progress: Option<ProgressChange>,
+    /// Counts of a run to set, or to remove where the value is `None`.
+    pub counts: Option<Merge<BTreeMap<Arc<str>, Option<i64>>>>,
     /// Fail unless the item has this version.
     pub if_version: Option<u64>,
 }
@@ -235,8 +237,8 @@ impl Intake {
     pub async fn patch(&self, key: ItemKey, request: PatchItem) -> Result<Item, WardenError> {
         let moment = self.clock.moment();
         let deadline = request.deadline.map(|deadline| deadline.resolve(moment)).transpose()?;
-        let patch = ItemPatch { deadline, labels: request.labels, progress: request.progress };
-        let (if_version, policies) = (request.if_version, self.workflows.clone());
+        let PatchItem { labels, progress, counts, if_version, .. } = request;
+        let (patch, policies) = (ItemPatch { deadline, labels, progress, counts }, self.workflows.clone());
         let command = Command::Patch { key, patch, if_version, policies, now: moment.now };
         changed(self.store.apply_one(command).await?, self.clock.moment())
     }

@@ -49,6 +49,41 @@ async fn the_ledger_tells_of_each_run_and_finds_it_by_its_lineage() {
 }
 
 #[tokio::test]
+async fn counts_can_be_told_while_a_run_goes_on_and_the_workflow_sums_them_up() {
+    let daemon = daemon("[workflows.load]\nsingle = \"allow\"").await;
+    for id in ["a", "b"] {
+        post(&daemon, "load", "runs", json!({ "id": id })).await.json(201);
+    }
+    let patch = async |id: &str, counts: Value| {
+        let path = format!("/v1/workflows/load/items/{id}");
+        daemon.send_json(Method::PATCH, &path, json!({ "counts": counts })).await
+    };
+    patch("a", json!({"read": 10, "odd": 2})).await.json(200);
+    patch("b", json!({"read": 5})).await.json(200);
+    assert_eq!(status(&daemon, "load").await["totals"], json!({"read": 15, "odd": 2}));
+    let left = patch("a", json!({"read": 12, "odd": null})).await.json(200);
+    assert_eq!(left["counts"], json!({"read": 12}));
+    assert_eq!(status(&daemon, "load").await["totals"]["read"], 17);
+    let refused = patch("a", json!({"not a name": 1})).await.refused(400, "invalid-request");
+    assert!(refused.contains("no name of a count"), "{refused}");
+    let many: serde_json::Map<_, _> = (0..40).map(|n| (format!("c{n}"), json!(n))).collect();
+    patch("a", Value::Object(many)).await.refused(400, "invalid-request");
+    patch("b", Value::Null).await.json(200);
+    assert_eq!(status(&daemon, "load").await["totals"]["read"], 12);
+    assert_eq!(listed(&daemon, "load", "").await[1]["counts"], json!({"read": 12}));
+}
+
+#[tokio::test]
+async fn an_item_that_is_no_run_has_no_counts() {
+    let daemon = daemon("[workflows.load]\nsingle = \"allow\"").await;
+    daemon.send(Method::PUT, "/v1/workflows/plain/items/x", "hello").await.json(201);
+    let counts = json!({"counts": {"read": 1}});
+    let patched = daemon.send_json(Method::PATCH, "/v1/workflows/plain/items/x", counts).await;
+    let refused = patched.refused(400, "invalid-request");
+    assert!(refused.contains("tracks no runs"), "{refused}");
+}
+
+#[tokio::test]
 async fn the_ledger_outlives_the_items_and_is_kept_to_its_own_limits() {
     let config = "[workflow_defaults]\nretention = \"1s\"\n[workflows.load]\nsingle = \"refuse\"\n\
         runs_retention = \"2h\"\nruns_max = 3";

@@ -171,6 +171,7 @@ async fn labels_beyond_a_limit_refuse_the_whole_patch(engine: Engine) {
             deadline: Some(at(90_000).into()),
             labels: Some(Merge::Change(labels)),
             progress: Some(ProgressChange::merge(Merge::Change(object(json!({"done": 1}))))),
+            counts: None,
         };
         let outcome = engine.one(patch("a", at(5), change)).await;
         assert!(matches!(outcome, Outcome::Refused(ItemRefusal::Labels(_))), "{outcome:?}");

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use warden::model::item::{RunEnd, RunEndKind};
+use warden::model::item::{ItemPatch, Merge, RunEnd, RunEndKind};
 use warden::model::run::window::WindowPolicy;
 use warden::model::run::{Counts, Hold, JobPolicy, ReleaseAs, Requirement, Single, Truncate, Unmet};
 use warden::model::{
@@ -45,6 +45,8 @@ pub enum Turn {
     CloseItem(usize, usize, CloseOutcome),
     FailItem(usize, usize),
     Retry(usize, usize),
+    /// What it has read is told anew; nothing takes the count away.
+    Count(usize, usize, Option<i64>),
     Hold(usize),
     Release(usize, ReleaseAs),
     OpenWaiting(usize),
@@ -71,6 +73,8 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
         3 => (of(), 0..4_usize, outcome()).prop_map(|(of, back, outcome)| Turn::CloseItem(of, back, outcome)),
         2 => (of(), 0..4_usize).prop_map(|(of, back)| Turn::FailItem(of, back)),
         3 => (of(), 0..4_usize).prop_map(|(of, back)| Turn::Retry(of, back)),
+        3 => (of(), 0..4_usize, proptest::option::weighted(0.8, -9..1_000_i64))
+            .prop_map(|(of, back, count)| Turn::Count(of, back, count)),
         1 => of().prop_map(Turn::Hold),
         3 => (of(), release).prop_map(|(of, release)| Turn::Release(of, release)),
         4 => of().prop_map(Turn::OpenWaiting),
@@ -207,6 +211,17 @@ impl Telling {
                     let (key, retry) = (key_in(WORKFLOWS[of], &id), Default::default());
                     self.engine.one(Command::Retry { key, retry, policies, now }).await;
                     self.model.retry(of, &id);
+                }
+            }
+            Turn::Count(of, back, count) => {
+                if let Some(id) = self.model.unclosed(of, back) {
+                    let counts = Some(Merge::Change([("read".into(), count)].into()));
+                    let patch = ItemPatch { counts, ..ItemPatch::default() };
+                    let key = key_in(WORKFLOWS[of], &id);
+                    let command = Command::Patch { key, patch, if_version: None, policies, now: self.now };
+                    let counted = self.engine.one(command).await;
+                    assert!(matches!(counted, Outcome::Changed(_)), "{counted:?}");
+                    self.model.count(of, &id, count);
                 }
             }
             Turn::Hold(of) => {

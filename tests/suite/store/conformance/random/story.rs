@@ -205,6 +205,7 @@ impl Action {
                     labels: label
                         .map(|(name, value)| Merge::Change([(name.into(), value.map(Into::into))].into())),
                     progress: progress.clone().map(merge).map(ProgressChange::merge),
+                    counts: None,
                 },
                 if_version: *if_version,
                 policies: policies(0),

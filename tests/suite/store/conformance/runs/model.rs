@@ -17,6 +17,7 @@ struct Run {
     /// Whether its item is closed.
     is_closed: bool,
     has_begun: bool,
+    counted: Option<i64>,
     /// Where its window ends, once it has begun.
     started: Option<Timestamp>,
     windows: Vec<Window>,
@@ -76,6 +77,7 @@ impl Model {
             held,
             is_closed: false,
             has_begun: held.is_none(),
+            counted: None,
             started: None,
             windows: Vec::new(),
             ended: now,
@@ -189,6 +191,14 @@ impl Model {
         }
     }
 
+    pub fn count(&mut self, of: usize, id: &str, count: Option<i64>) {
+        let index = self.index(of, id);
+        let run = &mut self.workflows[of].runs[index];
+        if run.counted != count {
+            (run.counted, run.is_swept) = (count, false);
+        }
+    }
+
     pub fn hold(&mut self, of: usize) {
         self.workflows[of].is_on_hold = true;
     }
@@ -270,6 +280,8 @@ impl Model {
         let watermarks: Vec<Timestamp> = history.watermarks.values().copied().collect();
         assert!(watermarks.iter().all(|at| Some(*at) == workflow.watermark), "{watermarks:?}");
         assert_eq!(watermarks.is_empty(), workflow.watermark.is_none());
+        let total: i64 = workflow.runs.iter().filter_map(|run| run.counted).sum();
+        assert_eq!(history.totals.get("read").copied().unwrap_or_default(), total);
         self.check_coverage(of);
     }
 
@@ -295,6 +307,7 @@ impl Model {
         for (entry, (_, run)) in entries.iter().zip(runs) {
             assert_eq!((&*entry.item, entry.status, entry.held), (&*run.id, run.status, run.held));
             assert_eq!(entry.started_at, run.started, "{}", run.id);
+            assert_eq!(entry.counts.get("read").copied(), run.counted, "{}", run.id);
             let plain = entry.params.iter().flat_map(|params| params.jobs.get("plain")).map(|job| job.window);
             assert_eq!(plain.collect::<Vec<_>>(), run.windows, "{}", run.id);
             if matches!(run.status, RunStatus::Success | RunStatus::Failed) {
