@@ -67,8 +67,8 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "failed runs stay after a success",
         file: "src/warden/runs/mod.rs",
-        original: "item.run.as_ref().is_some_and(|run| run.number < success)",
-        planted: "item.run.as_ref().is_some_and(|run| run.number < success && !BUG)",
+        original: "item.run.as_ref().is_some_and(|run| run.number < success.number)",
+        planted: "item.run.as_ref().is_some_and(|run| run.number < success.number && !BUG)",
         caught_by: &["was made up for, and is not closed"],
     },
     Planted {
