@@ -30,8 +30,10 @@ pub struct Workflow {
 #[derive(Subcommand)]
 enum WorkflowCommand {
     List(List),
+    /// Show the policy of a workflow
     Show(Named),
     Put(Put),
+    /// Delete a workflow that is not in use, with its definition
     Delete(Named),
 }
 
@@ -131,7 +133,8 @@ fn print(
 ) -> Result<(), CliError> {
     match connection.output {
         Format::Json => console.document(text)?,
-        Format::Table => console.line(described(document))?,
+        // The cells are escaped.
+        Format::Table => writeln!(console.out, "{}", described(document))?,
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use warden_client::{Builder, Client, Error as ClientError};
 use crate::cli::terminal::Format;
 use crate::model::SystemClock;
 
-/// No `Debug`, because of the token.
+// No `Debug`, because of the token. No text for the help: commands without one of their own would show it.
 #[derive(Args)]
 #[command(next_help_heading = "Connection")]
 pub struct Connection {

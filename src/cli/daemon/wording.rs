@@ -46,7 +46,17 @@ fn refused(refusal: &Refusal) -> String {
         let detail = token_advice(refusal.with_token).into();
         return in_one_line(&Problem { detail, ..problem.clone() }, None);
     }
+    if problem.problem() == Some(Kind::ConfigurationInvalid) {
+        return in_lines(problem);
+    }
     in_one_line(problem, problem.problem().and_then(list_of))
+}
+
+/// A line for each problem of a configuration, as `warden check` prints them.
+fn in_lines(problem: &Problem) -> String {
+    let mut lines: Vec<String> = problem.detail.lines().map(escaped).collect();
+    lines.extend(problem.instance.iter().map(|id| format!("(request {})", escaped(id))));
+    lines.join("\n")
 }
 
 fn token_advice(with_token: bool) -> &'static str {
@@ -114,6 +124,16 @@ mod tests {
             instance: Some("0198".into()),
             ..Problem::default()
         }
+    }
+
+    #[test]
+    fn each_problem_of_a_configuration_has_its_line() {
+        let detail = "the former configuration stays in force:\na.toml:1:1: x\na.toml:2:1: \u{7}y".into();
+        let kind = format!("/problems/{}", Kind::ConfigurationInvalid.slug()).into();
+        let error = refusal(Problem { kind, detail, ..problem(409) });
+        let lines = "the former configuration stays in force:\na.toml:1:1: x\na.toml:2:1: \\u{7}y\n\
+                     (request 0198)";
+        assert_eq!((worded(&error).as_str(), exit(&error)), (lines, Exit::Data));
     }
 
     fn refusal(problem: Problem) -> ClientError {

@@ -27,7 +27,8 @@ pub fn short(duration: Duration) -> String {
 /// `in 5m`, `3h 20m ago`.
 pub fn relative(instant: impl Into<Timestamp>, now: Timestamp) -> String {
     let instant = instant.into();
-    if instant > now {
+    // The clock of a daemon that answered is a little ahead of when the command began.
+    if instant >= now.after(Duration::from_secs(1)) {
         format!("in {}", short(instant.since(now)))
     } else {
         format!("{} ago", short(now.since(instant)))

@@ -63,6 +63,7 @@ impl Exit {
         Some(match problem {
             // The same as for what this program refuses itself.
             Problem::InvalidRequest => Self::Usage,
+            Problem::ConfigurationInvalid => Self::Data,
             Problem::RunOpen => Self::RunOpen,
             Problem::WorkflowHeld => Self::WorkflowHeld,
             Problem::RequirementNotMet => Self::RequirementNotMet,

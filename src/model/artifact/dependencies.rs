@@ -54,20 +54,17 @@ pub fn check_cycle<E>(
     mut of: impl FnMut(&ArtifactId) -> Result<Vec<ArtifactId>, E>,
 ) -> Result<Result<(), ArtifactRefusal>, E> {
     let mut seen: BTreeSet<ArtifactId> = BTreeSet::new();
-    let mut ahead: Vec<ArtifactId> = depends_on.to_vec();
+    let mut ahead: Vec<ArtifactId> =
+        depends_on.iter().filter(|id| seen.insert((*id).clone())).cloned().collect();
     while let Some(id) = ahead.pop() {
         if id == *start {
             return Ok(Err(ArtifactRefusal::Cycle(id)));
-        }
-        if seen.contains(&id) {
-            continue;
         }
         if *left == 0 {
             return Ok(Err(ArtifactRefusal::TooDeep(start.clone())));
         }
         *left -= 1;
-        ahead.extend(of(&id)?);
-        seen.insert(id);
+        ahead.extend(of(&id)?.into_iter().filter(|id| seen.insert(id.clone())));
     }
     Ok(Ok(()))
 }

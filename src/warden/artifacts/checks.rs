@@ -11,9 +11,12 @@ use super::{ArtifactFilter, Glob};
 use crate::model::ArtifactId;
 use crate::model::artifact::{ArtifactUse, Bound, Facts, NewArtifact};
 use crate::warden::WardenError;
+use crate::warden::checks::check_glob;
 
 /// In bytes.
 const GLOB_MAX: usize = 1_024;
+/// How many workflows and statuses a search may name.
+const ASKED_MAX: usize = 32;
 /// Of bytes and records: the largest 64-bit integer.
 const COUNT_MAX: u64 = i64::MAX as u64;
 
@@ -26,8 +29,13 @@ pub fn check_count(count: usize) -> Result<(), WardenError> {
     )))
 }
 
-/// Checks globs over locations and names. Matching takes time by their lengths.
+/// Checks globs and words. Matching takes time by their number and lengths, and all commits wait for it.
 pub fn check_globs(filter: &ArtifactFilter) -> Result<(), WardenError> {
+    let counts = [("workflow", filter.workflows.len()), ("status", filter.statuses.len())];
+    if let Some((name, _)) = counts.iter().find(|(_, count)| *count > ASKED_MAX) {
+        return Err(WardenError::Invalid(format!("{name} may be given at most {ASKED_MAX} times")));
+    }
+    filter.workflows.iter().try_for_each(|glob| check_glob(&glob.pattern()))?;
     let globs = [("location", &filter.location), ("name", &filter.name)];
     let is_long =
         |glob: &&(&str, &Option<Glob>)| glob.1.as_ref().is_some_and(|glob| glob.length() > GLOB_MAX);

@@ -50,8 +50,11 @@ async fn artifacts_are_found_by_location_name_status_and_workflow() {
     }
     let refused = daemon.ask(reqwest::Method::GET, "/v1/artifacts?status=done").await;
     refused.refused(422, "artifact-status-unknown");
-    let refused = daemon.ask(reqwest::Method::GET, "/v1/artifacts?order=name").await;
-    refused.refused(400, "invalid-request");
+    let many = "&workflow=*a".repeat(33);
+    for query in ["order=name", "workflow=a%20b", &many] {
+        let refused = daemon.ask(reqwest::Method::GET, &format!("/v1/artifacts?{query}")).await;
+        refused.refused(400, "invalid-request");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! `warden artifact register`: registers the files of a directory, or others by their names.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::io::ErrorKind;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use clap::Args;
@@ -35,7 +36,7 @@ pub struct Register {
     /// The directory; or, with --name, any location
     #[arg(long, value_name = "DIR")]
     location: String,
-    /// Only files whose names match: * stands for any characters, ? for one
+    /// Only files whose names match: * stands for any characters, / included, ? for one
     #[arg(long, value_name = "GLOB", default_value = "*")]
     glob: String,
     /// Also the files of directories within; their names contain /
@@ -128,20 +129,30 @@ impl Register {
         }
         let directory = Path::new(&self.location);
         let unreadable = |error| CliError::File { verb: "read", path: directory.to_owned(), error };
-        let absolute = std::path::absolute(directory).map_err(unreadable)?;
-        let location = absolute.to_str().expect("it was made from text").trim_end_matches('/');
+        // One directory is one location, however it is reached. Links are left as people know them, but `..`
+        // depends on what they lead to.
+        let is_parent = |component| component == Component::ParentDir;
+        let absolute = match directory.components().any(is_parent) {
+            true => directory.canonicalize(),
+            false => std::path::absolute(directory),
+        };
+        let absolute = absolute.map_err(unreadable)?;
+        let Some(location) = absolute.to_str() else {
+            return Err(CliError::Data(format!("{} is not UTF-8", absolute.display())));
+        };
+        let location = location.trim_end_matches('/');
         let location = if location.is_empty() { "/" } else { location };
         let mut files = BTreeMap::new();
-        collect(directory, "", self.recursive, &WildMatch::new(&self.glob), &mut files)?;
+        collect(directory, directory, self.recursive, &WildMatch::new(&self.glob), &mut files)?;
         Ok((location.into(), files))
     }
 }
 
-/// Collects the files of a directory whose names match. Links count as what they lead to, except that links
-/// to directories are not followed.
+/// Collects the files below `root` whose names there match. Links count as what they lead to, except that links
+/// to directories are not followed, and those to nothing are passed over.
 fn collect(
     directory: &Path,
-    prefix: &str,
+    root: &Path,
     recursive: bool,
     glob: &WildMatch,
     files: &mut Sizes,
@@ -149,21 +160,28 @@ fn collect(
     let failed = |path: PathBuf| move |error| CliError::File { verb: "read", path, error };
     for entry in std::fs::read_dir(directory).map_err(failed(directory.to_owned()))? {
         let entry = entry.map_err(failed(directory.to_owned()))?;
-        let file_name = entry.file_name();
-        let Some(name) = file_name.to_str() else {
-            return Err(CliError::Data(format!("{} is not UTF-8", entry.path().display())));
-        };
-        let name = format!("{prefix}{name}");
-        let kind = entry.file_type().map_err(failed(entry.path()))?;
-        if kind.is_dir() {
+        let path = entry.path();
+        if entry.file_type().map_err(failed(path.clone()))?.is_dir() {
             if recursive {
-                collect(&entry.path(), &format!("{name}/"), recursive, glob, files)?;
+                collect(&path, root, recursive, glob, files)?;
             }
             continue;
         }
-        let metadata = std::fs::metadata(entry.path()).map_err(failed(entry.path()))?;
-        if metadata.is_file() && glob.matches(&name) {
-            files.insert(name, Some(metadata.len()));
+        let name = path.strip_prefix(root).expect("it was found below the root");
+        if !glob.matches(&name.to_string_lossy()) {
+            continue;
+        }
+        match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.is_file() => {
+                let Some(name) = name.to_str() else {
+                    return Err(CliError::Data(format!("{} is not UTF-8", path.display())));
+                };
+                files.insert(name.to_owned(), Some(metadata.len()));
+            }
+            Ok(_) => {}
+            // A link to nothing, or it was removed meanwhile.
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(path)(error)),
         }
     }
     Ok(())

@@ -15,7 +15,7 @@ use crate::cli::terminal::console::Console;
 
 /// Give artifacts another status: all of them or none
 ///
-/// What an artifact depends on has to be loaded before it, or named along with it.
+/// An artifact is loading only once what it depends on is loaded, or is named along with it.
 #[derive(Args)]
 pub struct Status {
     /// The ids of the artifacts
