@@ -43,7 +43,8 @@ pub const PLANTED: &[Planted] = &[
         original: "            rows.holdings().add_items(&tombstone.workflow, 1);",
         planted: r#"            rows.holdings().add_items(&tombstone.workflow, 1);
             if BUG {
-                let made = Workflow { name: tombstone.workflow.clone(), created_at: closing.at, definition: None };
+                let name = tombstone.workflow.clone();
+                let made = Workflow { name, created_at: closing.at, definition: None };
                 documents::put(made.into(), rows, changes)?;
             }"#,
         caught_by: &["are more workflows than there may be"],

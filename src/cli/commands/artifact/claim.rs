@@ -17,7 +17,8 @@ use crate::cli::terminal::table::table;
 
 /// Find artifacts and take them in one step, the oldest first
 ///
-/// Two claimants never get the same one. Those that would be loading before what they depend on are passed over.
+/// Two claimants never get the same one. Those that would be loading before what they depend on are passed
+/// over.
 #[derive(Args)]
 pub struct Claim {
     /// Workflows: * stands for any characters, ? for one [default: all]

@@ -148,8 +148,8 @@ impl Register {
     }
 }
 
-/// Collects the files below `root` whose names there match. Links count as what they lead to, except that links
-/// to directories are not followed, and those to nothing are passed over.
+/// Collects the files below `root` whose names there match. Links count as what they lead to, except that
+/// links to directories are not followed, and those to nothing are passed over.
 fn collect(
     directory: &Path,
     root: &Path,
