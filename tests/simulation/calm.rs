@@ -49,6 +49,14 @@ impl World {
         }
         check_replays(&life.operator.warden)?;
         runs::check_calm(self.disk.durable(), &life.operator.warden, self.clock.now())?;
+        // A removal is seen before it is durable: a little longer, unless it goes on for ever.
+        for _ in 0..10 {
+            if artifacts::check_found(self.disk.durable(), &life.operator.warden).await.is_ok() {
+                break;
+            }
+            life.pass(Duration::from_secs(5), STEP).await;
+            life.look(self)?;
+        }
         artifacts::check_found(self.disk.durable(), &life.operator.warden).await?;
         if self.clock.drift() != 0 {
             return Err("the wall clock was set, and nobody noticed".into());
