@@ -22,7 +22,6 @@ mod incident;
 mod incident_actions;
 mod incidents;
 mod items;
-mod lineage;
 mod list;
 mod open;
 mod params;
@@ -34,6 +33,7 @@ mod reload;
 mod replay;
 mod retry;
 mod run;
+mod run_flags;
 mod runs;
 #[cfg(test)]
 mod sample;

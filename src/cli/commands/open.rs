@@ -12,15 +12,15 @@ use warden_api::run::RunRequest;
 use warden_api::word::{HeldFor, ItemState, ParamsFormat};
 use warden_client::ParamsRequest;
 
-use super::args::{deadline, instant, item_id, label, labels, workflow};
+use super::args::{item_id, workflow};
 use super::create::read_payload;
 use super::error::CliError;
-use super::lineage::LineageFlags;
+use super::run_flags::RunFlags;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::age::relative;
 use crate::cli::terminal::console::Console;
-use crate::model::{ItemId, Timestamp, WorkflowName};
+use crate::model::{ItemId, WorkflowName};
 
 const HELP: &str = "\
 A script that tells its beginning and its end:
@@ -52,21 +52,8 @@ pub struct Open {
     /// The content type of the payload
     #[arg(long, value_name = "TYPE", requires = "payload")]
     content_type: Option<String>,
-    /// When the run must have ended: a duration from its beginning such as 2h, or a time such as
-    /// 2026-01-31T12:00:00Z [default: that of the workflow]
-    #[arg(long, value_parser = deadline)]
-    deadline: Option<String>,
-    /// A label; repeatable
-    #[arg(long = "label", value_name = "NAME:VALUE", value_parser = label)]
-    labels: Vec<(String, String)>,
     #[command(flatten)]
-    lineage: LineageFlags,
-    /// Beginning of the window of a backfill, which leaves the watermarks alone; with --to
-    #[arg(long, value_name = "TIME", value_parser = instant, requires = "to")]
-    from: Option<Timestamp>,
-    /// End of the window of a backfill
-    #[arg(long, value_name = "TIME", value_parser = instant, requires = "from")]
-    to: Option<Timestamp>,
+    flags: RunFlags,
     /// Print its parameters in this format
     #[arg(long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(ParamsFormat::WORDS))]
     format: Option<String>,
@@ -135,18 +122,12 @@ impl Opened {
 impl Open {
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
-        let instant = |at: Option<Timestamp>| at.map(|at| at.to_string());
         let payload = self.payload.as_deref().map(|path| read_payload(path, "--payload")).transpose()?;
         let request = RunRequest {
             id: self.id.as_ref().map(ToString::to_string),
             payload_base64: payload.map(|bytes| STANDARD.encode(bytes)),
             content_type: self.content_type,
-            deadline: self.deadline,
-            labels: labels(&self.labels)?,
-            lineage: self.lineage.document(),
-            from: instant(self.from),
-            to: instant(self.to),
-            ..RunRequest::default()
+            ..self.flags.request()?
         };
         let runs = client.runs(&self.workflow)?;
         let answer = runs.open(&request).await?;

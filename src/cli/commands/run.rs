@@ -20,10 +20,10 @@ use warden_client::Client;
 use self::begun::Begun;
 use self::child::{Child, code};
 use self::ending::Terms;
-use super::args::{deadline, duration, instant, item_id, label, labels, workflow};
+use super::args::{duration, item_id, workflow};
 use super::error::CliError;
-use super::lineage::LineageFlags;
 use super::open::Opened;
+use super::run_flags::RunFlags;
 use super::spool::Place;
 use super::spool::delivery::{Flushed, flush, may_pass};
 use super::spool::directory::{Slot, Spool};
@@ -34,7 +34,7 @@ use crate::cli::daemon::wording::worded;
 use crate::cli::terminal::console::Console;
 use crate::cli::terminal::count::counted;
 use crate::cli::terminal::signals::Forwarded;
-use crate::model::{Clock as _, ItemId, Random as _, SystemClock, SystemRandom, Timestamp, WorkflowName};
+use crate::model::{Clock as _, ItemId, Random as _, SystemClock, SystemRandom, WorkflowName};
 
 /// Spooled reports are delivered after a random part of this, so that many machines do not all begin at the
 /// moment at which their warden is back.
@@ -68,21 +68,8 @@ pub struct Run {
     /// UUID]
     #[arg(long, value_name = "ID", value_parser = item_id)]
     id: Option<ItemId>,
-    /// When the run must have ended: a duration from its beginning such as 2h, or a time [default: that of
-    /// the workflow]
-    #[arg(long, value_parser = deadline)]
-    deadline: Option<String>,
-    /// A label; repeatable
-    #[arg(long = "label", value_name = "NAME:VALUE", value_parser = label)]
-    labels: Vec<(String, String)>,
     #[command(flatten)]
-    lineage: LineageFlags,
-    /// Beginning of the window of a backfill, which leaves the watermarks alone; with --to
-    #[arg(long, value_name = "TIME", value_parser = instant, requires = "to")]
-    from: Option<Timestamp>,
-    /// End of the window of a backfill
-    #[arg(long, value_name = "TIME", value_parser = instant, requires = "from")]
-    to: Option<Timestamp>,
+    flags: RunFlags,
     /// How soon the run is overdue if this process or its machine dies: while the command lives the deadline
     /// is kept that far away, but never later than its own; 0s leaves the deadline alone
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
@@ -102,11 +89,13 @@ pub struct Run {
 }
 
 impl Run {
-    pub async fn run(mut self, console: &mut Console<'_>) -> Result<(), CliError> {
+    pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let mut signals = Forwarded::listen().map_err(|error| CliError::Start(error.to_string()))?;
         let client = self.connection.open_for(self.patience)?;
-        let request = self.request(console.now)?;
-        let spool = std::mem::replace(&mut self.place, Place::none()).spool();
+        let id = self.id.as_ref().map(ToString::to_string);
+        let id = id.unwrap_or_else(|| SystemRandom.uuid(console.now).to_string());
+        let request = RunRequest { id: Some(id), ..self.flags.request()? };
+        let spool = self.place.spool();
         let clock = SystemClock::new();
         let mut report = Report {
             url: client.base().to_owned(),
@@ -145,21 +134,6 @@ impl Run {
         if exit_code == 0 { Ok(()) } else { Err(CliError::Ended(exit_code)) }
     }
 
-    fn request(&mut self, now: Timestamp) -> Result<RunRequest, CliError> {
-        let instant = |at: Option<Timestamp>| at.map(|at| at.to_string());
-        let id = self.id.take().map(|id| id.to_string());
-        let lineage = std::mem::take(&mut self.lineage).document();
-        Ok(RunRequest {
-            id: Some(id.unwrap_or_else(|| SystemRandom.uuid(now).to_string())),
-            deadline: self.deadline.clone(),
-            labels: labels(&self.labels)?,
-            lineage,
-            from: instant(self.from),
-            to: instant(self.to),
-            ..RunRequest::default()
-        })
-    }
-
     /// Opens the run. `None` if the warden could not be told of it. Fails if it says that the command must
     /// not be started.
     async fn open(
@@ -171,7 +145,7 @@ impl Run {
         let answer = match client.runs(&self.workflow)?.open(&report.run).await {
             Ok(answer) => answer,
             // Without the warden a backfill would not get its window.
-            Err(error) if !may_pass(&error) || self.from.is_some() => return Err(error.into()),
+            Err(error) if !may_pass(&error) || report.run.from.is_some() => return Err(error.into()),
             Err(error) => {
                 let why = worded(&error);
                 console.message(format_args!("warden: the command runs without its warden: {why}"));

@@ -10,8 +10,8 @@ use warden_client::Query;
 
 use super::args::{instant, workflow};
 use super::error::CliError;
-use super::lineage::LineageFlags;
 use super::list::{Extent, Row};
+use super::run_flags::LineageFlags;
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::age::{relative, short};
 use crate::cli::terminal::console::Console;

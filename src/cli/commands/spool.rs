@@ -75,17 +75,13 @@ struct Flush {
 }
 
 impl Place {
-    pub fn none() -> Self {
-        Self { spool: None }
-    }
-
     /// An empty variable counts as unset. `None` if there is no home.
-    pub fn spool(self) -> Option<Spool> {
-        let given = self.spool.filter(|path| !path.as_os_str().is_empty());
+    pub fn spool(&self) -> Option<Spool> {
+        let given = self.spool.clone().filter(|path| !path.as_os_str().is_empty());
         given.or_else(Spool::default_directory).map(Spool::at)
     }
 
-    fn required(self) -> Result<Spool, CliError> {
+    fn required(&self) -> Result<Spool, CliError> {
         self.spool().ok_or_else(|| {
             CliError::Usage("name the directory with --spool: HOME and XDG_STATE_HOME are not set".to_owned())
         })

@@ -3,8 +3,7 @@
 //! As for the other records (`record_format`), `cargo test --test suite seal_artifacts -- --ignored` writes a
 //! new one.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any};
@@ -13,7 +12,10 @@ use warden::model::artifact::{ArtifactStatus, ArtifactUse, Bound, Facts, Status,
 use warden::model::{Artifact, ItemNumber};
 use warden::store::record::{self, RecordError};
 
+use super::fixture;
 use super::sample::{artifact_id, at, key, key_in, new_artifact};
+
+const FIXTURE: &str = "artifacts-format-1.txt";
 
 fn bare() -> Artifact {
     Artifact::new(new_artifact("bare"), ItemNumber(7), at(0))
@@ -61,28 +63,14 @@ fn samples() -> [(&'static str, Artifact); 3] {
     [("bare", bare()), ("full", full()), ("once", once())]
 }
 
-/// What is written today: a name and the bytes in each line.
+/// What is written today.
 fn records() -> String {
-    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
-    let line =
-        |(name, artifact): (_, Artifact)| format!("{name} {}\n", hex(&record::encode_artifact(&artifact)));
-    samples().into_iter().map(line).collect()
-}
-
-fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/artifacts-format-1.txt")
-}
-
-fn sealed() -> BTreeMap<String, Vec<u8>> {
-    let text = std::fs::read_to_string(fixture()).unwrap();
-    let byte = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap();
-    let lines = text.lines().map(|line| line.split_once(' ').unwrap());
-    lines.map(|(name, hex)| (name.to_owned(), hex.as_bytes().chunks(2).map(byte).collect())).collect()
+    fixture::written(samples().map(|(name, artifact)| (name, record::encode_artifact(&artifact))))
 }
 
 #[test]
 fn sealed_artifacts_of_format_1_are_read_as_what_was_written() {
-    let sealed = sealed();
+    let sealed = fixture::sealed(FIXTURE);
     for (name, artifact) in samples() {
         assert_eq!(record::decode_artifact(&artifact.id, &sealed[name]), Ok(artifact), "{name}");
     }
@@ -90,14 +78,13 @@ fn sealed_artifacts_of_format_1_are_read_as_what_was_written() {
 
 #[test]
 fn artifacts_as_they_are_written_today_are_of_format_1() {
-    let sealed = std::fs::read_to_string(fixture()).unwrap();
-    assert_eq!(records(), sealed, "a changed format needs a number and a fixture of its own");
+    assert_eq!(records(), fixture::text(FIXTURE), "a changed format needs a number and a fixture of its own");
 }
 
 #[test]
 fn an_artifact_that_is_none_is_refused() {
     let id = artifact_id("full");
-    let full = &sealed()["full"];
+    let full = &fixture::sealed(FIXTURE)["full"];
     for found in [0, 2, 255] {
         let mut bytes = full.clone();
         bytes[0] = found;
@@ -111,7 +98,7 @@ fn an_artifact_that_is_none_is_refused() {
 #[test]
 fn artifacts_with_a_changed_byte_are_read_without_a_panic() {
     let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
-    let sealed: Vec<Vec<u8>> = sealed().into_values().collect();
+    let sealed: Vec<Vec<u8>> = fixture::sealed(FIXTURE).into_values().collect();
     let id = artifact_id("full");
     let read = |bytes: &[u8]| {
         if let Ok(artifact) = record::decode_artifact(&id, bytes) {

@@ -9,6 +9,7 @@ mod directory;
 pub mod documents;
 pub mod engine;
 mod failing;
+mod fixture;
 mod mixtures;
 mod record_format;
 mod rendering;

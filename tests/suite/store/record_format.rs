@@ -7,7 +7,7 @@ mod samples;
 
 use crate::store::documents::ReadDocuments as _;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command as Process;
 use std::time::Duration;
 
@@ -23,21 +23,11 @@ use warden::store::{Command, Creation, Reads as _, Writes as _};
 use self::samples::{course_detail, course_items, detail, encoded_items, first_detail, leased_items};
 pub use self::samples::{items, traced_items};
 use super::engine::open;
+use super::fixture::{self, sealed};
 use super::sample::{
     IntoCommand, anchor, at, close, closing, create, created, creation, delivery, error, everything,
     incident, incident_id, key, labels, noted_workflow, payload, progress, report, silence, step,
 };
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub fn unhex(text: &str) -> Vec<u8> {
-    text.as_bytes()
-        .chunks(2)
-        .map(|digits| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap())
-        .collect()
-}
 
 /// An incident as it was before its reopenings were counted, and what became of its items.
 fn third_incident() -> Incident {
@@ -81,7 +71,7 @@ fn first_delivery() -> Delivery {
 }
 
 fn lines(records: impl IntoIterator<Item = (&'static str, Vec<u8>)>) -> String {
-    records.into_iter().map(|(name, bytes)| format!("{name} {}\n", hex(&bytes))).collect()
+    fixture::written(records)
 }
 
 /// The binary records as they are written today: a name and the bytes in each line.
@@ -118,10 +108,6 @@ fn silence_on_wall() -> Silence {
     Silence { starts_at: ClockTime::on_wall(at(0)), ends_at: ClockTime::on_wall(at(90_000)), ..silence("1") }
 }
 
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-}
-
 fn sealed_records() -> BTreeMap<String, Vec<u8>> {
     sealed("records-format-1.txt")
 }
@@ -140,12 +126,6 @@ fn sealed_records_4() -> BTreeMap<String, Vec<u8>> {
 
 fn sealed_records_5() -> BTreeMap<String, Vec<u8>> {
     sealed("records-format-5.txt")
-}
-
-fn sealed(fixture: &str) -> BTreeMap<String, Vec<u8>> {
-    let text = std::fs::read_to_string(fixtures().join(fixture)).unwrap();
-    let lines = text.lines().map(|line| line.split_once(' ').unwrap());
-    lines.map(|(name, bytes)| (name.to_owned(), unhex(bytes))).collect()
 }
 
 #[test]
@@ -213,13 +193,13 @@ fn sealed_documents_of_the_clocks_are_read_as_what_was_written() {
 
 #[test]
 fn what_is_written_today_is_format_3_or_with_a_course_4_or_with_a_trace_5() {
-    let sealed = std::fs::read_to_string(fixtures().join("records-format-3.txt")).unwrap();
+    let sealed = fixture::text("records-format-3.txt");
     assert_eq!(sealed, records(), "a changed format needs a number and a fixture of its own");
-    let sealed = std::fs::read_to_string(fixtures().join("records-format-4.txt")).unwrap();
+    let sealed = fixture::text("records-format-4.txt");
     assert_eq!(sealed, course_records(), "a changed format needs a number and a fixture of its own");
-    let sealed = std::fs::read_to_string(fixtures().join("records-format-5.txt")).unwrap();
+    let sealed = fixture::text("records-format-5.txt");
     assert_eq!(sealed, traced_records(), "a changed format needs a number and a fixture of its own");
-    let sealed = std::fs::read_to_string(fixtures().join("documents-5.txt")).unwrap();
+    let sealed = fixture::text("documents-5.txt");
     assert_eq!(documents(), sealed, "documents with new fields need a fixture of their own");
 }
 
@@ -346,7 +326,7 @@ fn story() -> Vec<Command> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sealed_data_directory_of_format_2_opens_with_all_that_was_in_it() {
     let directory = tempfile::tempdir().unwrap();
-    let archive = fixtures().join("data-format-2.tar.gz");
+    let archive = fixture::path("data-format-2.tar.gz");
     let unpacked = Process::new("tar")
         .args(["--no-same-owner", "-xzf"])
         .arg(archive)

@@ -9,6 +9,7 @@ use warden::model::Timestamp;
 use warden::store::{Change, Document, DocumentId, DocumentSet, ListDocuments, Store};
 
 use super::engine::Notes;
+use super::fixture::hex;
 
 /// The sets of all documents but the two that are alone of their kind.
 const SETS: [DocumentSet; 7] = [
@@ -31,7 +32,7 @@ pub async fn rendered(store: &dyn Store) -> String {
     let numbers = notes.indexed_items().iter().map(|indexed| indexed.number).collect();
     for item in store.items(numbers).await.unwrap() {
         let payload = match store.payload(item.number, 0, usize::MAX >> 1).await.unwrap() {
-            Some(payload) => format!("SHA-256 {}", hexadecimal(&Sha256::digest(&payload))),
+            Some(payload) => format!("SHA-256 {}", hex(&Sha256::digest(&payload))),
             None => "none".to_owned(),
         };
         let _ = writeln!(text, "\n{}stored payload: {payload}", shown(&item));
@@ -116,13 +117,9 @@ fn unwrapped(text: &str) -> String {
 
 fn digest(found: &Captures<'_>) -> String {
     let bytes = found[1].split(',').filter_map(|byte| byte.trim().parse::<u8>().ok());
-    hexadecimal(&bytes.collect::<Vec<u8>>())
+    hex(&bytes.collect::<Vec<u8>>())
 }
 
 fn instant(found: &Captures<'_>) -> String {
     found[1].parse().map_or_else(|_| found[0].to_owned(), |millis| Timestamp::from_millis(millis).to_string())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,8 +2,7 @@
 //!
 //! As for the other records (`record_format`), `cargo test --test suite seal -- --ignored` writes new ones.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, any};
@@ -12,7 +11,10 @@ use warden::model::replay::{OnSuccess, ReplayFilter, ReplayStatus};
 use warden::model::{Replay, ReplayChunk};
 use warden::store::record::{self, RecordError};
 
+use super::fixture;
 use super::sample::{at, replay, replay_chunk};
+
+const FIXTURE: &str = "replays-format-1.txt";
 
 /// One that has hardly begun: everything that may be missing is.
 fn bare() -> Replay {
@@ -37,7 +39,7 @@ fn ended() -> Replay {
     ended
 }
 
-/// What is written today: a name and the bytes in each line.
+/// What is written today.
 fn records() -> String {
     let records = [
         ("paused", record::encode_document(&replay("1"))),
@@ -46,24 +48,12 @@ fn records() -> String {
         ("chunk", record::encode_replay_chunk(&replay_chunk(3, 5))),
         ("empty_chunk", record::encode_replay_chunk(&replay_chunk(0, 0))),
     ];
-    let hex = |bytes: &[u8]| -> String { bytes.iter().map(|byte| format!("{byte:02x}")).collect() };
-    records.into_iter().map(|(name, bytes)| format!("{name} {}\n", hex(&bytes))).collect()
-}
-
-fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/replays-format-1.txt")
-}
-
-fn sealed() -> BTreeMap<String, Vec<u8>> {
-    let text = std::fs::read_to_string(fixture()).unwrap();
-    let byte = |digits: &[u8]| u8::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap();
-    let lines = text.lines().map(|line| line.split_once(' ').unwrap());
-    lines.map(|(name, hex)| (name.to_owned(), hex.as_bytes().chunks(2).map(byte).collect())).collect()
+    fixture::written(records)
 }
 
 #[test]
 fn sealed_replays_of_format_1_are_read_as_what_was_written() {
-    let sealed = sealed();
+    let sealed = fixture::sealed(FIXTURE);
     for (name, replay) in [("paused", replay("1")), ("bare", bare()), ("cancelled", ended())] {
         assert_eq!(record::decode_document(&sealed[name]), Ok(replay), "{name}");
     }
@@ -73,13 +63,12 @@ fn sealed_replays_of_format_1_are_read_as_what_was_written() {
 
 #[test]
 fn replays_as_they_are_written_today_are_of_format_1() {
-    let sealed = std::fs::read_to_string(fixture()).unwrap();
-    assert_eq!(records(), sealed, "a changed format needs a number and a fixture of its own");
+    assert_eq!(records(), fixture::text(FIXTURE), "a changed format needs a number and a fixture of its own");
 }
 
 #[test]
 fn a_replay_that_is_none_is_refused() {
-    let chunk = &sealed()["chunk"];
+    let chunk = &fixture::sealed(FIXTURE)["chunk"];
     for found in [0, 2, 255] {
         let mut bytes = chunk.clone();
         bytes[0] = found;

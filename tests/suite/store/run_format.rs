@@ -15,8 +15,11 @@ use warden::model::run::{
 use warden::model::{Item, ItemId, ItemNumber, JobName, RunDetail, RunEntry, RunHistory, Timestamp};
 use warden::store::record;
 
-use super::record_format::{hex, items, traced_items, unhex};
+use super::fixture;
+use super::record_format::{items, traced_items};
 use super::sample::{at, object};
+
+const FIXTURE: &str = "runs-format-1.txt";
 
 fn job(name: &str) -> JobName {
     JobName::new(name).unwrap()
@@ -135,23 +138,12 @@ fn documents() -> [(&'static str, Vec<u8>); 5] {
 
 fn written() -> String {
     let items = run_items().map(|(name, item)| (name, record::encode_item(&item)));
-    items.into_iter().chain(documents()).map(|(name, bytes)| format!("{name} {}\n", hex(&bytes))).collect()
-}
-
-fn fixture() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/runs-format-1.txt");
-    std::fs::read_to_string(path).unwrap()
-}
-
-fn sealed() -> BTreeMap<String, Vec<u8>> {
-    let text = fixture();
-    let lines = text.lines().map(|line| line.split_once(' ').unwrap());
-    lines.map(|(name, bytes)| (name.to_owned(), unhex(bytes))).collect()
+    fixture::written(items.into_iter().chain(documents()))
 }
 
 #[test]
 fn sealed_runs_are_read_as_what_was_written() {
-    let sealed = sealed();
+    let sealed = fixture::sealed(FIXTURE);
     for (name, item) in run_items() {
         assert_eq!(record::decode_item(item.number, &sealed[name]), Ok(item), "{name}");
     }
@@ -165,7 +157,7 @@ fn sealed_runs_are_read_as_what_was_written() {
 
 #[test]
 fn runs_are_written_as_they_are_sealed() {
-    assert_eq!(written(), fixture(), "a changed form needs a fixture of its own");
+    assert_eq!(written(), fixture::text(FIXTURE), "a changed form needs a fixture of its own");
 }
 
 #[test]
