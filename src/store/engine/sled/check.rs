@@ -61,18 +61,17 @@ pub fn check(path: &Path, scratch: &Path, go_on: &mut dyn FnMut(u64) -> bool) ->
 }
 
 /// Locks the directory. Without a lock file no daemon can be running there.
-fn lock(path: &Path) -> Result<Option<File>, CheckError> {
+fn lock(path: &Path) -> Result<Option<directory::Lock>, CheckError> {
     let file = path.join(directory::LOCK);
     let lock = match File::open(&file) {
         Ok(lock) => lock,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unusable(&file)(error).into()),
     };
-    match lock.try_lock() {
-        Ok(()) => Ok(Some(lock)),
-        Err(TryLockError::WouldBlock) => Err(CheckError::Locked(path.to_owned())),
-        Err(TryLockError::Error(error)) => Err(unusable(&file)(error).into()),
-    }
+    directory::Lock::try_take(lock).map(Some).map_err(|error| match error {
+        TryLockError::WouldBlock => CheckError::Locked(path.to_owned()),
+        TryLockError::Error(error) => unusable(&file)(error).into(),
+    })
 }
 
 struct Check<'a> {

@@ -20,7 +20,7 @@ use crate::store::OnDamage;
 pub(super) struct Directory {
     path: PathBuf,
     /// The kernel releases the lock however the process ends.
-    lock: File,
+    _lock: Lock,
     /// Read once, when the directory was locked: what may be removed depends on it.
     held: Held,
 }
@@ -53,11 +53,22 @@ const UNFINISHED_WORDS: &str = "The databases beside this file are being created
 daemon creates them anew, and removes this file once they are complete.
 ";
 
-impl Drop for Directory {
+/// Holds a data directory for this process.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Lock {
+    pub(super) fn try_take(file: File) -> Result<Self, TryLockError> {
+        file.try_lock()?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Lock {
     fn drop(&mut self) {
         // Closing it is not enough: a child process that is being started holds a copy of the descriptor
         // until its exec.
-        let _ = self.lock.unlock();
+        let _ = self.0.unlock();
     }
 }
 
@@ -76,11 +87,10 @@ impl Directory {
             .write(true)
             .open(&lock_path)
             .map_err(unusable(&lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(OpenError::Locked(path.clone())),
-            Err(TryLockError::Error(error)) => return Err(unusable(&lock_path)(error)),
-        }
+        let lock = Lock::try_take(lock).map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::Locked(path.clone()),
+            TryLockError::Error(error) => unusable(&lock_path)(error),
+        })?;
         // Again, now that the lock keeps others from changing it.
         inspect(path)?;
         make_private(path).map_err(unusable(path))?;
@@ -92,7 +102,7 @@ impl Directory {
             }
             held => held?,
         };
-        let directory = Self { path: path.clone(), lock, held };
+        let directory = Self { path: path.clone(), _lock: lock, held };
         directory.check()?;
         Ok(directory)
     }
