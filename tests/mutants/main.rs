@@ -14,13 +14,19 @@
 mod planted;
 
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
 use planted::{Planted, Proof};
 
 const SEEDS: &str = "2000";
 const CRASHES: &str = "6";
+/// How long one bug may take, in seconds: a bug may well keep a story from its end.
+const PATIENCE: &str = "600";
+/// What `timeout` exits with when that is over.
+const OUT_OF_PATIENCE: i32 = 124;
 /// How much is shown of what was found, in characters.
 const FOUND_SHOWN: usize = 300;
 
@@ -46,23 +52,36 @@ fn every_planted_bug_is_found_and_none_where_there_is_none() {
     let built = build(&copy);
     let only = std::env::var("MUTANTS").unwrap_or_default();
     for proof in [Proof::Simulation, Proof::Crashes] {
+        let began = Instant::now();
         assert_eq!(built.run(proof, None), None, "there is no bug, or one that was not planted");
+        show(&format!("{proof:?} without a bug: {:.1} s", began.elapsed().as_secs_f32()));
     }
     let mut missed = Vec::new();
     for (number, (proof, Planted { name, caught_by, .. })) in planted::all().enumerate() {
         if !name.contains(&only) {
             continue;
         }
-        match built.run(proof, Some(number)) {
+        let began = Instant::now();
+        let found = built.run(proof, Some(number));
+        let took = began.elapsed().as_secs_f32();
+        let wrong = match found {
             Some(found) if caught_by.iter().any(|words| found.contains(words)) => {
                 let found: String = found.chars().take(FOUND_SHOWN).collect();
-                println!("found: {name}\n       {found}")
+                show(&format!("found in {took:.1} s: {name}\n       {found}"));
+                continue;
             }
-            Some(found) => missed.push(format!("{name}: not {caught_by:?}, but {found}")),
-            None => missed.push(format!("{name}: no seed found it")),
-        }
+            Some(found) => format!("{name}: not {caught_by:?}, but {found}"),
+            None => format!("{name}: no seed found it"),
+        };
+        show(&format!("missed in {took:.1} s: {wrong}"));
+        missed.push(wrong);
     }
     assert!(missed.is_empty(), "nothing looks for these planted bugs: {missed:#?}");
+}
+
+/// At once, while what a test prints is kept until its end.
+fn show(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Where the copy is, and what the proofs leave.
@@ -153,20 +172,20 @@ impl Built {
     /// Runs a proof; gives what it found, if it found anything.
     fn run(&self, proof: Proof, mutant: Option<usize>) -> Option<String> {
         let setting = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
-        let mut command = match proof {
+        let mut command = Command::new("timeout");
+        command.arg(PATIENCE);
+        match proof {
             Proof::Simulation => {
-                let mut command = Command::new(&self.simulation);
+                command.arg(&self.simulation);
                 command.arg("no_story_breaks_a_promise").env("SEEDS", setting("MUTANT_SEEDS", SEEDS));
-                command
             }
             Proof::Crashes => {
-                let mut command = Command::new(&self.crashes);
+                command.arg(&self.crashes);
                 command.arg("whatever_a_crash_leaves_holds_what_was_acknowledged");
                 // What a failed seed leaves is of no use here.
                 command.env("CRASHES", setting("MUTANT_CRASHES", CRASHES)).env("CRASHES_KEEP", "0");
-                command
             }
-        };
+        }
         command.arg("--exact");
         for name in ["SEED", "FIRST_SEED", "MUTANT"] {
             command.env_remove(name);
@@ -175,6 +194,9 @@ impl Built {
             command.env("MUTANT", mutant.to_string());
         }
         let output = command.output().expect("the proof runs");
+        if output.status.code() == Some(OUT_OF_PATIENCE) {
+            return Some(format!("not at its end after {PATIENCE} s"));
+        }
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let found = said.lines().find(|line| line.starts_with("seed "));
         match (output.status.success(), found) {

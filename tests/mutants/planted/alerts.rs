@@ -64,7 +64,12 @@ pub const PLANTED: &[Planted] = &[
         file: "src/notifier/recovery.rs",
         original: "if delivery.status == DeliveryStatus::Pending {",
         planted: "if !BUG && delivery.status == DeliveryStatus::Pending {",
-        caught_by: &["does not know of trouble", "of which it knew nothing", "still waits for"],
+        caught_by: &[
+            "does not know of trouble",
+            "does not know of the end of trouble",
+            "of which it knew nothing",
+            "still waits for",
+        ],
     },
     Planted {
         name: "the newest of a lane goes first",
@@ -122,7 +127,12 @@ pub const PLANTED: &[Planted] = &[
         original: "        let tag = self.classes.enter(class, ",
         planted: "        if BUG && number.0 % 2 == 1 { return None }
         let tag = self.classes.enter(class, ",
-        caught_by: &[" items, and there are ", "does not know of trouble", "there is no incident about"],
+        caught_by: &[
+            " items, and there are ",
+            "does not know of trouble",
+            "there is no incident about",
+            "a claim waited until",
+        ],
     },
     Planted {
         name: "what is overdue at a restart is not noticed",
