@@ -41,6 +41,7 @@ targets![
     http::fuzzing::lines,
     http::fuzzing::bodies,
     config::fuzzing::settings,
+    config::fuzzing::definitions,
     outbound::fuzzing::secrets,
     outbound::fuzzing::answers,
     notifier::format::fuzzing::templates,

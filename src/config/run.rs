@@ -157,13 +157,26 @@ impl WrittenJob {
 }
 
 fn check_params(checks: &mut Checks<'_>, path: &SettingPath, params: &Map<String, Value>) {
-    for name in params.keys() {
+    for (name, value) in params {
+        if has_null(value) {
+            let message = "has a number that JSON cannot express: inf or nan";
+            checks.problem(&path.key(name), message);
+        }
         if name.is_empty() || name.len() > PARAM_NAME_MAX || name.chars().any(|c| c.is_control() || c == '=')
         {
             let message =
                 format!("a parameter's name is 1 to {PARAM_NAME_MAX} bytes without = and control characters");
             checks.problem(&path.key(name), message);
         }
+    }
+}
+
+fn has_null(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(elements) => elements.iter().any(has_null),
+        Value::Object(members) => members.values().any(has_null),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }
 

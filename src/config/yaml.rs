@@ -170,7 +170,7 @@ fn scalar(text: &str, style: ScalarStyle) -> Option<Value> {
         "false" | "False" | "FALSE" => Value::Boolean(false),
         _ if is_number(digits) => match (digits.parse::<i64>(), digits.parse::<f64>()) {
             (Ok(number), _) => Value::Integer(number),
-            (Err(_), Ok(number)) => Value::Float(number),
+            (Err(_), Ok(number)) if number.is_finite() => Value::Float(number),
             _ => Value::String(text.to_owned()),
         },
         _ => Value::String(text.to_owned()),
@@ -213,6 +213,7 @@ mod tests {
             at: 1:30
             quoted: "5"
             neg: -3
+            huge: 1e999
             big: 9223372036854775808
             steps:
               - copy
@@ -231,6 +232,7 @@ mod tests {
             at = "1:30"
             quoted = "5"
             neg = -3
+            huge = "1e999"
             big = 9223372036854775808.0
             steps = ["copy", { name = "backup", deadline = "5m" }]
             expect = { every = "1h", ok = true }
