@@ -23,7 +23,7 @@ use super::server::answers::RECORD;
 use super::server::{Allowed, AnyWorkflow, InBody, OfArtifact, Services};
 use super::view::ArtifactFacts;
 use crate::model::artifact::{ArtifactChange, ArtifactStatus, Bound, Facts, NewArtifact, RunName, Status};
-use crate::model::{Artifact, ArtifactId, ItemId, WorkflowName, quote};
+use crate::model::{Artifact, ArtifactId, ItemId, ItemKey, WorkflowName, quote};
 use crate::warden::WardenError;
 use crate::warden::artifacts::{ArtifactFilter, ClaimArtifacts, Glob};
 
@@ -135,11 +135,7 @@ fn dependencies(ids: Vec<Arc<str>>, services: &Services) -> Result<Vec<ArtifactI
     };
     match ids.iter().find(is_hidden) {
         None => Ok(ids),
-        Some(id) => Err(WardenError::DependencyRefused(format!(
-            "an artifact cannot depend on {}: no artifact has this id",
-            quote(&id.0)
-        ))
-        .into()),
+        Some(id) => Err(WardenError::dependency_unknown(id).into()),
     }
 }
 
@@ -272,13 +268,20 @@ pub async fn claim(allowed: Allowed<AnyWorkflow>, request: Request) -> Result<Js
     Ok(Json(Artifacts { data }))
 }
 
-fn view(services: &Services, artifact: Artifact) -> warden_api::Artifact {
+/// Without runs of workflows that the token does not include. The ids that it depends on stay, whosever they
+/// are: whoever loads it has to know what is missing.
+fn view(services: &Services, mut artifact: Artifact) -> warden_api::Artifact {
+    let is_visible = |run: &ItemKey| services.access().admits(&run.workflow);
+    artifact.run = artifact.run.filter(is_visible);
+    artifact.uses.retain(|usage| is_visible(&usage.run));
     ArtifactFacts { artifact, moment: services.moment(), is_withheld: false }.into()
 }
 
 /// The response to a write. A client that may not read learns of a known artifact only its status and
 /// version.
 fn written(services: &Services, artifact: Artifact, is_new: bool) -> warden_api::Artifact {
-    let is_withheld = !is_new && !services.access().may_read();
-    ArtifactFacts { artifact, moment: services.moment(), is_withheld }.into()
+    if is_new || services.access().may_read() {
+        return view(services, artifact);
+    }
+    ArtifactFacts { artifact, moment: services.moment(), is_withheld: true }.into()
 }

@@ -98,6 +98,8 @@ pub enum WardenError {
     RequirementNotMet(Vec<UnmetRequirement>),
     #[error("the workflow {0} has no open run")]
     NoRunOpen(WorkflowName),
+    #[error("no run of the workflow {0} has begun")]
+    NoRunBegun(WorkflowName),
     #[error("no run of the workflow {workflow} has the id {id}; ended runs are kept for runs_retention")]
     RunNotFound { workflow: WorkflowName, id: ItemId },
     #[error("no incident has this id; resolved incidents are removed after alerting.history")]
@@ -194,6 +196,12 @@ pub enum WardenError {
 }
 
 impl WardenError {
+    /// An artifact cannot depend on one with this id, which does not exist or is hidden from the client.
+    pub fn dependency_unknown(id: &ArtifactId) -> Self {
+        let id = quote(&id.0);
+        Self::DependencyRefused(format!("an artifact cannot depend on {id}: no artifact has this id"))
+    }
+
     /// Why a command on artifacts was refused. `most` is how many may be stored.
     pub(super) fn of_artifacts(refusal: ArtifactRefusal, most: usize) -> Self {
         match refusal {
@@ -202,11 +210,7 @@ impl WardenError {
                 Self::DependencyNotMet { artifact, dependencies }
             }
             ArtifactRefusal::LoadedOnce(id) => Self::ArtifactLoadedOnce(id),
-            ArtifactRefusal::DependencyUnknown { artifact, dependency } => Self::DependencyRefused(format!(
-                "the artifact {} cannot depend on {}: no artifact has this id",
-                artifact.0,
-                quote(&dependency.0)
-            )),
+            ArtifactRefusal::DependencyUnknown { dependency, .. } => Self::dependency_unknown(&dependency),
             ArtifactRefusal::Cycle(id) => {
                 Self::DependencyRefused(format!("the artifact {} would depend on itself", id.0))
             }

@@ -4,7 +4,7 @@
 //! forgotten, or begins to be loaded by the same request, in whatever order that names them. What is in error
 //! has to be mended first. No artifact depends on itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::{Artifact, ArtifactId, ArtifactRefusal, ArtifactStatus, Status, is_finished};
 
@@ -42,29 +42,41 @@ pub fn check<'a>(
     Ok(())
 }
 
-/// Searches a way from an artifact over `depends_on` back to itself. `left` is how many artifacts the request
-/// may still look at.
+/// Searches a way from any of these artifacts over `depends_on` back to itself. Each artifact is looked at
+/// once, and at most `most` of them are.
 ///
 /// # Errors
 /// `E` is the error of a lookup; the refusal says that there is a cycle, or too much to search.
-pub fn check_cycle<E>(
-    start: &ArtifactId,
-    depends_on: &[ArtifactId],
-    left: &mut usize,
+pub fn check_cycles<'a, E>(
+    starts: impl IntoIterator<Item = &'a ArtifactId>,
+    most: usize,
     mut of: impl FnMut(&ArtifactId) -> Result<Vec<ArtifactId>, E>,
 ) -> Result<Result<(), ArtifactRefusal>, E> {
-    let mut seen: BTreeSet<ArtifactId> = BTreeSet::new();
-    let mut ahead: Vec<ArtifactId> =
-        depends_on.iter().filter(|id| seen.insert((*id).clone())).cloned().collect();
-    while let Some(id) = ahead.pop() {
-        if id == *start {
-            return Ok(Err(ArtifactRefusal::Cycle(id)));
+    // Whether an artifact was left again, with all that it depends on. The others are on the way here.
+    let mut is_left: BTreeMap<ArtifactId, bool> = BTreeMap::new();
+    for start in starts {
+        // Each with those that it depends on and that were not entered yet.
+        let mut way: Vec<(ArtifactId, Vec<ArtifactId>)> = Vec::new();
+        let mut next = Some(start.clone());
+        while let Some(id) = next {
+            match is_left.get(&id) {
+                Some(true) => {}
+                Some(false) => return Ok(Err(ArtifactRefusal::Cycle(id))),
+                None if is_left.len() == most => return Ok(Err(ArtifactRefusal::TooDeep(start.clone()))),
+                None => {
+                    is_left.insert(id.clone(), false);
+                    let ahead = of(&id)?;
+                    way.push((id, ahead));
+                }
+            }
+            next = loop {
+                let Some((_, ahead)) = way.last_mut() else { break None };
+                if let Some(id) = ahead.pop() {
+                    break Some(id);
+                }
+                is_left.extend(way.pop().map(|(id, _)| (id, true)));
+            };
         }
-        if *left == 0 {
-            return Ok(Err(ArtifactRefusal::TooDeep(start.clone())));
-        }
-        *left -= 1;
-        ahead.extend(of(&id)?.into_iter().filter(|id| seen.insert(id.clone())));
     }
     Ok(Ok(()))
 }

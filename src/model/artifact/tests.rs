@@ -131,18 +131,33 @@ fn what_may_be_loaded_once_is_not_loaded_again() {
 #[test]
 fn a_cycle_is_found_over_any_number_of_others() {
     let id = |name: usize| ArtifactId::of("etl", "/in", &name.to_string());
-    let chain = |length: usize, left: &mut usize| {
+    let chain = |length: usize, most: usize| {
         let next = |of: &ArtifactId| -> Result<Vec<ArtifactId>, std::convert::Infallible> {
             let place = (0..length).find(|number| id(*number) == *of).unwrap();
             Ok(vec![id((place + 1) % length)])
         };
-        dependencies::check_cycle(&id(0), &[id(1 % length)], left, next).unwrap()
+        dependencies::check_cycles([&id(0)], most, next).unwrap()
     };
     for length in [1, 2, 5, 20] {
-        assert_eq!(chain(length, &mut 100), Err(ArtifactRefusal::Cycle(id(0))), "{length}");
+        assert_eq!(chain(length, 100), Err(ArtifactRefusal::Cycle(id(0))), "{length}");
     }
-    assert_eq!(chain(20, &mut 18), Err(ArtifactRefusal::TooDeep(id(0))));
-    assert_eq!(chain(20, &mut 19), Err(ArtifactRefusal::Cycle(id(0))));
+    assert_eq!(chain(20, 19), Err(ArtifactRefusal::TooDeep(id(0))));
+    assert_eq!(chain(20, 20), Err(ArtifactRefusal::Cycle(id(0))));
+}
+
+#[test]
+fn a_long_chain_is_searched_once_whatever_the_order_of_the_request() {
+    let ids: Vec<ArtifactId> =
+        (0..1_000).map(|name| ArtifactId::of("etl", "/in", &name.to_string())).collect();
+    let place: BTreeMap<&ArtifactId, usize> = ids.iter().zip(0..).collect();
+    let mut lookups = 0;
+    let next = |of: &ArtifactId| -> Result<Vec<ArtifactId>, std::convert::Infallible> {
+        lookups += 1;
+        // Each depends on the two before it, so that there are very many ways.
+        Ok(ids[place[of].saturating_sub(2)..place[of]].to_vec())
+    };
+    assert_eq!(dependencies::check_cycles(&ids, 1_000, next).unwrap(), Ok(()));
+    assert_eq!(lookups, 1_000);
 }
 
 /// Six artifacts, each of which depends on some of those before it.

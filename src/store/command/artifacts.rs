@@ -264,7 +264,6 @@ impl<R: Rows> Shelf<'_, R> {
         moved: &BTreeSet<ArtifactId>,
         redirected: &BTreeSet<ArtifactId>,
     ) -> Result<Result<(), ArtifactRefusal>, R::Error> {
-        let mut left = dependencies::SEARCH_MAX;
         for id in redirected {
             let Some(draft) = drafts.get(id) else { continue };
             for dependency in &draft.depends_on {
@@ -273,14 +272,14 @@ impl<R: Rows> Shelf<'_, R> {
                     return Ok(Err(ArtifactRefusal::DependencyUnknown { artifact, dependency }));
                 }
             }
-            let searched =
-                dependencies::check_cycle(id, &draft.depends_on, &mut left, |id| match drafts.get(id) {
-                    Some(draft) => Ok(draft.depends_on.clone()),
-                    None => Ok(self.get(id)?.map(|artifact| artifact.depends_on.clone()).unwrap_or_default()),
-                })?;
-            if searched.is_err() {
-                return Ok(searched);
-            }
+        }
+        let searched =
+            dependencies::check_cycles(redirected, dependencies::SEARCH_MAX, |id| match drafts.get(id) {
+                Some(draft) => Ok(draft.depends_on.clone()),
+                None => Ok(self.get(id)?.map(|artifact| artifact.depends_on.clone()).unwrap_or_default()),
+            })?;
+        if searched.is_err() {
+            return Ok(searched);
         }
         let mut beginning = Vec::new();
         for draft in drafts.values() {

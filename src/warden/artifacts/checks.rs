@@ -11,7 +11,6 @@ use super::{ArtifactFilter, Glob};
 use crate::model::ArtifactId;
 use crate::model::artifact::{ArtifactUse, Bound, Facts, NewArtifact};
 use crate::warden::WardenError;
-use crate::warden::checks::check_glob;
 
 /// In bytes.
 const GLOB_MAX: usize = 1_024;
@@ -35,11 +34,14 @@ pub fn check_globs(filter: &ArtifactFilter) -> Result<(), WardenError> {
     if let Some((name, _)) = counts.iter().find(|(_, count)| *count > ASKED_MAX) {
         return Err(WardenError::Invalid(format!("{name} may be given at most {ASKED_MAX} times")));
     }
-    filter.workflows.iter().try_for_each(|glob| check_glob(&glob.pattern()))?;
-    let globs = [("location", &filter.location), ("name", &filter.name)];
-    let is_long =
-        |glob: &&(&str, &Option<Glob>)| glob.1.as_ref().is_some_and(|glob| glob.length() > GLOB_MAX);
-    match globs.iter().find(is_long) {
+    let length = |glob: &Option<Glob>| glob.as_ref().map_or(0, Glob::length);
+    let of_workflows = filter.workflows.iter().map(|glob| glob.pattern().len()).max();
+    let lengths = [
+        ("workflow", of_workflows.unwrap_or_default()),
+        ("location", length(&filter.location)),
+        ("name", length(&filter.name)),
+    ];
+    match lengths.iter().find(|(_, length)| *length > GLOB_MAX) {
         None => Ok(()),
         Some((name, _)) => {
             Err(WardenError::Invalid(format!("the glob in {name} may have at most {GLOB_MAX} bytes")))

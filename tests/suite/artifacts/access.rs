@@ -27,19 +27,23 @@ async fn an_artifact_of_another_workflow_looks_as_if_it_did_not_exist() {
     assert_eq!(super::names(&claimed.json(200)), ["own"]);
 
     let path = |id: &str| format!("/v1/artifacts/{id}");
-    for id in [&foreign, &"art_0".to_owned()] {
-        get_as(&daemon, "deputy", &path(id)).await.refused(404, "artifact-not-found");
-        let change = json!({"status": "error"});
-        let refused = send(&daemon, "deputy", Method::PATCH, &path(id), change).await;
-        refused.refused(404, "artifact-not-found");
-        let change = json!({"ids": [own, id], "status": "error"});
-        let refused = send(&daemon, "deputy", Method::POST, "/v1/artifacts/status", change).await;
-        refused.refused(404, "artifact-not-found");
-        let change = json!({"depends_on": [id]});
-        let refused = send(&daemon, "deputy", Method::PATCH, &path(&own), change).await;
-        let detail = refused.refused(422, "dependency-refused");
-        assert!(detail.ends_with("no artifact has this id"), "{detail}");
-    }
+    // What is said of an artifact, without its id.
+    let told = async |id: &str| {
+        let depending = json!({"workflow": "uploads", "location": "/in", "name": "new", "depends_on": [id]});
+        let both = json!({"ids": [own, id], "status": "error"});
+        let mut details = vec![get_as(&daemon, "deputy", &path(id)).await.refused(404, "artifact-not-found")];
+        for (method, path, change, status, slug) in [
+            (Method::PATCH, path(id), json!({"status": "error"}), 404, "artifact-not-found"),
+            (Method::POST, path("status"), both, 404, "artifact-not-found"),
+            (Method::PATCH, path(&own), json!({"depends_on": [id]}), 422, "dependency-refused"),
+            (Method::POST, "/v1/artifacts".to_owned(), depending, 422, "dependency-refused"),
+        ] {
+            let refused = send(&daemon, "deputy", method, &path, change).await;
+            details.push(refused.refused(status, slug));
+        }
+        details.iter().map(|detail| detail.replace(id, "ID")).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&foreign).await, told("art_0").await);
     let change = json!({"run": {"workflow": "reports", "id": "file-1"}});
     let refused = send(&daemon, "deputy", Method::PATCH, &path(&own), change).await;
     refused.refused(403, "forbidden");
@@ -60,6 +64,29 @@ async fn an_item_names_only_the_artifacts_that_the_token_may_see() {
     };
     assert_eq!(named(get_as(&daemon, "admin", path).await.json(200)), [own.clone(), foreign]);
     assert_eq!(named(get_as(&daemon, "deputy", path).await.json(200)), [own]);
+}
+
+#[tokio::test]
+async fn an_artifact_names_only_the_runs_that_the_token_may_see() {
+    let daemon = guarded().await;
+    let run = |workflow: &str| json!({"workflow": workflow, "id": "file-1"});
+    let mut new = new("uploads", "a");
+    new["run"] = run("reports");
+    let made = send(&daemon, "admin", Method::POST, "/v1/artifacts", new.clone()).await.json(201);
+    let path = format!("/v1/artifacts/{}", made["id"].as_str().unwrap());
+    for user in ["reports", "uploads"] {
+        let change = json!({"status": "loaded", "run": run(user)});
+        send(&daemon, "admin", Method::PATCH, &path, change).await.json(200);
+    }
+    let users = |artifact: &Value| -> Vec<Value> {
+        artifact["uses"].as_array().unwrap().iter().map(|used| used["run"]["workflow"].clone()).collect()
+    };
+    let all = get_as(&daemon, "admin", &path).await.json(200);
+    assert_eq!((&all["run"], users(&all).len()), (&run("reports"), 2));
+    let seen = get_as(&daemon, "deputy", &path).await.json(200);
+    assert_eq!((&seen["run"], users(&seen)), (&Value::Null, vec![json!("uploads")]));
+    let changed = send(&daemon, "deputy", Method::PATCH, &path, json!({"alias": "b"})).await.json(200);
+    assert_eq!((&changed["run"], users(&changed)), (&Value::Null, vec![json!("uploads")]));
 }
 
 #[tokio::test]

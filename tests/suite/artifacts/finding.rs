@@ -45,13 +45,15 @@ async fn artifacts_are_found_by_location_name_status_and_workflow() {
         ("name=?.csv&workflow=e*", vec!["a.csv", "a.csv"]),
         ("status=ready&status=error", vec!["a.csv", "b.csv", "ab.txt"]),
         ("workflow=etl&workflow=reports&location=*t", vec!["ab.txt"]),
+        ("workflow=a%20b", vec![]),
     ] {
         assert_eq!(found(&daemon, query).await, expected, "{query}");
     }
     let refused = daemon.ask(reqwest::Method::GET, "/v1/artifacts?status=done").await;
     refused.refused(422, "artifact-status-unknown");
     let many = "&workflow=*a".repeat(33);
-    for query in ["order=name", "workflow=a%20b", &many] {
+    let long = format!("workflow={}", "a".repeat(1_025));
+    for query in ["order=name", &long, &many] {
         let refused = daemon.ask(reqwest::Method::GET, &format!("/v1/artifacts?{query}")).await;
         refused.refused(400, "invalid-request");
     }
