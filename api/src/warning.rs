@@ -42,6 +42,7 @@ codes! {
     TokenWithoutWorkflows: "token-without-workflows", "a token is limited to workflows that do not exist";
     WorkflowMisspelt: "workflow-misspelt", "a workflow created on first use has almost a configured name";
     WorkflowDefinedTwice: "workflow-defined-twice", "a file and a client define a workflow; the file wins";
+    RequirementUnknown: "requirement-unknown", "a workflow requires runs of one that does not exist";
     AllSilenced: "all-silenced", "a silence applies to all workflows";
 }
 

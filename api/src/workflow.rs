@@ -1,12 +1,14 @@
 //! Workflows: policies and counts. Durations are written like `1h 30m`.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::time::WallTime;
-use crate::word::{OnIgnorable, Severity, Word, WorkflowSource};
+use crate::word::{OnIgnorable, Severity, Single, Truncate, Unmet, Word, WorkflowSource};
 
 /// A workflow with its effective policy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,6 +39,25 @@ pub struct Workflow {
     pub redrive: Option<Redrive>,
     /// When items are expected to be created, if that is configured.
     pub expect: Option<Expectation>,
+    /// Whether every item of the workflow is a run, because its settings say something about runs.
+    pub runs: bool,
+    /// What becomes of a new run while another one is open.
+    #[cfg_attr(feature = "schema", schema(value_type = Single))]
+    pub single: Word<Single>,
+    /// The workflows whose latest runs must have succeeded before a run may begin.
+    pub requires: Vec<Requirement>,
+    /// After so many failed runs in a row the workflow is on hold; null for never.
+    pub hold_after: Option<u32>,
+    /// The parameters that all jobs share, by name. Left out of lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub params: Option<Map<String, Value>>,
+    /// The parts of a run that have windows of their own, by name. Left out of lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jobs: Option<BTreeMap<String, Job>>,
+    /// How long an ended run is kept in the history.
+    pub runs_retention: String,
+    /// How many runs the history keeps.
+    pub runs_max: u64,
     /// The names of the receivers of its notifications.
     pub receivers: Vec<Arc<str>>,
     /// How long a new incident gathers items before its first notification.
@@ -86,6 +107,39 @@ pub struct Redrive {
     pub after: String,
     /// The attempts at a step after which an item is not sent any more.
     pub max_attempts: u32,
+}
+
+/// A workflow whose latest run must have succeeded.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Requirement {
+    /// The name of the workflow.
+    pub workflow: String,
+    /// How long ago the run may have ended; null for any time, or if the workflow never ran.
+    pub within: Option<String>,
+    /// What becomes of a run while that is not so.
+    #[serde(rename = "else")]
+    #[cfg_attr(feature = "schema", schema(value_type = Unmet))]
+    pub otherwise: Word<Unmet>,
+}
+
+/// A part of a run with a window of its own.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct Job {
+    /// How much of the window before is covered again.
+    pub reprocess: String,
+    /// To what the beginning of a window is rounded down; null for not at all.
+    #[cfg_attr(feature = "schema", schema(value_type = Option<Truncate>))]
+    pub truncate: Option<Word<Truncate>>,
+    /// By whose clocks that is done, such as `Europe/Berlin`.
+    pub timezone: Cow<'static, str>,
+    /// Where the first window begins; null for everything before its end.
+    pub initial_from: Option<WallTime>,
+    /// The heading of its parameters in a parameter file; null for its name.
+    pub section: Option<Arc<str>>,
+    /// Its own parameters, by name.
+    pub params: Map<String, Value>,
 }
 
 /// A level of escalation.

@@ -27,7 +27,7 @@ pub async fn list(
     let moment = services.moment();
     let view = |entry: WorkflowEntry| {
         let next_expected_at = services.expectations.next_expected_at(&entry.name);
-        WorkflowFacts { entry, next_expected_at, moment }.into()
+        WorkflowFacts { entry, next_expected_at, moment, whole: false }.into()
     };
     Ok(Json(paging.page(entries, |entry: &WorkflowEntry| entry.name.to_string(), view)))
 }
@@ -41,7 +41,7 @@ fn one(services: &Services, name: &WorkflowName) -> Result<warden_api::Workflow,
     let entry = services.workflows.list().into_iter().find(|entry| entry.name == *name);
     let entry = entry.ok_or_else(|| unknown(name))?;
     let next_expected_at = services.expectations.next_expected_at(name);
-    Ok(WorkflowFacts { entry, next_expected_at, moment: services.moment() }.into())
+    Ok(WorkflowFacts { entry, next_expected_at, moment: services.moment(), whole: true }.into())
 }
 
 pub async fn put(allowed: Allowed<InPath<WorkflowName>>, request: Request) -> Result<Response, Problem> {

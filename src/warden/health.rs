@@ -57,20 +57,26 @@ impl Health {
         &self.heartbeats
     }
 
-    /// Warnings about probable mistakes: misspelt workflows, and a silence that matches everything.
+    /// Warnings about probable mistakes: misspelt workflows, required ones that do not exist, and a silence
+    /// that matches everything.
     pub fn warnings(&self) -> Vec<Warning> {
         let misspelt = self.workflows.misspelt();
-        let more = misspelt.len().saturating_sub(NAMED_MAX);
-        let mut warnings: Vec<Warning> = Vec::new();
-        for (name, meant) in misspelt.into_iter().take(NAMED_MAX) {
-            let message = format!("the workflow {name} was created on first use; did you mean {meant}?");
-            warnings.push(Warning { code: WarningCode::WorkflowMisspelt, message });
-        }
-        if more > 0 {
-            let message =
-                format!("the names of {more} more workflows created on first use resemble configured ones");
-            warnings.push(Warning { code: WarningCode::WorkflowMisspelt, message });
-        }
+        let mut warnings = named(
+            WarningCode::WorkflowMisspelt,
+            misspelt,
+            |(name, meant)| format!("the workflow {name} was created on first use; did you mean {meant}?"),
+            |more| {
+                format!("the names of {more} more workflows created on first use resemble configured ones")
+            },
+        );
+        warnings.extend(named(
+            WarningCode::RequirementUnknown,
+            self.workflows.unknown_requirements(),
+            |(name, required)| {
+                format!("the workflow {name} requires runs of the workflow {required}, which does not exist")
+            },
+            |more| format!("{more} more workflows that others require do not exist"),
+        ));
         let moment = self.clock.moment();
         if let Some(silence) = self.silences.for_all_at(moment) {
             let message = format!(
@@ -82,4 +88,17 @@ impl Health {
         }
         warnings
     }
+}
+
+/// A warning about each, up to a limit, and one about all the others.
+fn named<T>(
+    code: WarningCode,
+    about: Vec<T>,
+    message: impl Fn(T) -> String,
+    others: impl Fn(usize) -> String,
+) -> Vec<Warning> {
+    let more = about.len().saturating_sub(NAMED_MAX);
+    let messages = about.into_iter().take(NAMED_MAX).map(message);
+    let messages = messages.chain((more > 0).then(|| others(more)));
+    messages.map(|message| Warning { code, message }).collect()
 }

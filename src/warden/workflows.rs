@@ -1,8 +1,9 @@
 //! The known workflows and their policies.
 //!
-//! The store feeds which workflows were created on first use: one exists from the commit of its first item
-//! until the commit that removes it because it is unused. So the store also enforces the most workflows.
-//! Configured workflows always exist.
+//! The store feeds which workflows are stored: those that a client defined, until it removes them, and those
+//! that were created on first use, from the commit of the first item until the commit that removes the
+//! workflow because it is unused. So the store also enforces the most workflows. Configured workflows always
+//! exist.
 //!
 //! The policies in force are replaced as a whole ([`Workflows::replace`]): whoever takes one policy gets all
 //! of it from one configuration. Only the census replaces them, under its lock, so that what it derives from
@@ -40,11 +41,11 @@ pub struct PolicySet {
 
 pub struct Workflows {
     in_force: RwLock<Arc<PolicySet>>,
-    made: RwLock<BTreeMap<WorkflowName, Made>>,
+    stored: RwLock<BTreeMap<WorkflowName, Stored>>,
 }
 
 /// A workflow that is stored.
-struct Made {
+struct Stored {
     at: Timestamp,
     /// `None` if it was created on first use.
     definition: Option<Arc<Definition>>,
@@ -99,7 +100,7 @@ impl PolicySet {
 
 impl Workflows {
     pub fn new(policies: PolicySet) -> Self {
-        Self { in_force: RwLock::new(Arc::new(policies)), made: RwLock::default() }
+        Self { in_force: RwLock::new(Arc::new(policies)), stored: RwLock::default() }
     }
 
     /// The policies in force.
@@ -112,8 +113,8 @@ impl Workflows {
         let mut in_force = self.in_force.write().unwrap_or_else(PoisonError::into_inner);
         let former = std::mem::replace(&mut *in_force, policies.clone());
         drop(in_force);
-        for (name, made) in self.write().iter_mut() {
-            made.misspells = policies.meant_by(name);
+        for (name, stored) in self.write().iter_mut() {
+            stored.misspells = policies.meant_by(name);
         }
         former
     }
@@ -166,7 +167,11 @@ impl Workflows {
         drop(policies);
         // Created while `create_on_first_use` was on. If it is removed in the meantime, it is not created
         // again.
-        if self.is_made(name) { Ok(Some(0)) } else { Err(WardenError::WorkflowNotFound(name.clone())) }
+        if self.is_created_on_first_use(name) {
+            Ok(Some(0))
+        } else {
+            Err(WardenError::WorkflowNotFound(name.clone()))
+        }
     }
 
     /// The error if the store reached the limit of [`Workflows::room_for`].
@@ -189,28 +194,30 @@ impl Workflows {
     }
 
     fn put(&self, workflow: &Workflow) {
-        let mut made = self.write();
+        let mut stored = self.write();
         // Read under the lock: policies that replace these come to this workflow afterwards.
         let misspells = self.in_force().meant_by(&workflow.name);
         let Workflow { name, created_at: at, definition } = workflow.clone();
-        made.insert(name, Made { at, definition, misspells });
+        stored.insert(name, Stored { at, definition, misspells });
     }
 
-    /// Those that were created on first use.
-    pub fn made(&self) -> Vec<WorkflowName> {
-        let made = self.read();
-        made.iter().filter(|(_, made)| made.definition.is_none()).map(|(name, _)| name.clone()).collect()
+    pub fn created_on_first_use(&self) -> Vec<WorkflowName> {
+        let stored = self.read();
+        stored
+            .iter()
+            .filter(|(_, stored)| stored.definition.is_none())
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 
-    /// Whether it was created on first use.
-    pub fn is_made(&self, name: &str) -> bool {
-        self.read().get(name).is_some_and(|made| made.definition.is_none())
+    pub fn is_created_on_first_use(&self, name: &str) -> bool {
+        self.read().get(name).is_some_and(|stored| stored.definition.is_none())
     }
 
     /// What clients defined, whether in force or not.
     pub fn definitions(&self) -> BTreeMap<WorkflowName, Arc<Definition>> {
-        let made = self.read();
-        made.iter().filter_map(|(name, made)| Some((name.clone(), made.definition.clone()?))).collect()
+        let stored = self.read();
+        stored.iter().filter_map(|(name, stored)| Some((name.clone(), stored.definition.clone()?))).collect()
     }
 
     /// Whether a client defined the policy in force.
@@ -226,7 +233,7 @@ impl Workflows {
             return Err(WardenError::WorkflowConfigured(name.clone()));
         }
         let is_known = is_configured || self.read().contains_key(name);
-        if !is_known && policies.configured.len() + self.made().len() >= policies.limit {
+        if !is_known && policies.configured.len() + self.created_on_first_use().len() >= policies.limit {
             return Err(WardenError::TooManyWorkflows { name: name.clone(), limit: policies.limit });
         }
         Ok(())
@@ -234,7 +241,7 @@ impl Workflows {
 
     /// When it was stored; `None` if it is not.
     pub(super) fn stored_at(&self, name: &str) -> Option<Timestamp> {
-        self.read().get(name).map(|made| made.at)
+        self.read().get(name).map(|stored| stored.at)
     }
 
     pub fn is_configured(&self, name: &str) -> bool {
@@ -243,17 +250,28 @@ impl Workflows {
 
     /// Workflows created on first use whose names resemble a configured one, with that.
     pub fn misspelt(&self) -> Vec<(WorkflowName, WorkflowName)> {
-        let made = self.read();
-        let misspelt = made.iter().filter(|(_, made)| made.definition.is_none());
-        misspelt.filter_map(|(name, made)| Some((name.clone(), made.misspells.clone()?))).collect()
+        let stored = self.read();
+        let misspelt = stored.iter().filter(|(_, stored)| stored.definition.is_none());
+        misspelt.filter_map(|(name, stored)| Some((name.clone(), stored.misspells.clone()?))).collect()
     }
 
     /// The configured workflow that the name of this one, created on first use, resembles.
     pub fn misspells(&self, name: &str) -> Option<WorkflowName> {
-        self.read().get(name)?.misspells.clone()
+        self.read().get(name).filter(|stored| stored.definition.is_none())?.misspells.clone()
     }
 
-    /// In no order. Workflows that were created on first use and are configured by now occur twice.
+    /// Workflows with one each that they require and that does not exist. Without `within` such a requirement
+    /// is met.
+    pub fn unknown_requirements(&self) -> Vec<(WorkflowName, WorkflowName)> {
+        let (policies, stored) = (self.in_force(), self.read());
+        let is_known = |name: &str| policies.configured.contains_key(name) || stored.contains_key(name);
+        let required = policies.configured.iter().flat_map(|(name, policy)| {
+            policy.runs.requires.iter().map(move |requirement| (name.clone(), requirement.workflow.clone()))
+        });
+        required.filter(|(_, required)| !is_known(required)).collect()
+    }
+
+    /// In no order. A workflow that is both stored and configured occurs twice.
     pub fn names(&self) -> Vec<WorkflowName> {
         self.read().keys().chain(self.in_force().configured.keys()).cloned().collect()
     }
@@ -262,7 +280,7 @@ impl Workflows {
     pub fn list(&self) -> Vec<WorkflowEntry> {
         let policies = self.in_force();
         let mut entries: BTreeMap<_, _> =
-            self.read().iter().map(|(name, made)| (name.clone(), Some(made.at))).collect();
+            self.read().iter().map(|(name, stored)| (name.clone(), Some(stored.at))).collect();
         let by_files = policies.configured.keys().filter(|name| !policies.defined.contains(*name));
         entries.extend(by_files.map(|name| (name.clone(), None)));
         let entry = |(name, created_at): (WorkflowName, Option<Timestamp>)| {
@@ -283,12 +301,12 @@ impl Workflows {
         self.is_configured(name) || self.read().contains_key(name)
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<WorkflowName, Made>> {
-        self.made.read().unwrap_or_else(PoisonError::into_inner)
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<WorkflowName, Stored>> {
+        self.stored.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<WorkflowName, Made>> {
-        self.made.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<WorkflowName, Stored>> {
+        self.stored.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -298,11 +316,7 @@ impl Observer for Workflows {
             match change {
                 Change::Put(Document::Workflow(workflow)) => self.put(workflow),
                 Change::Removed(DocumentId::Workflow(name)) => drop(self.write().remove(name)),
-                Change::Item { .. }
-                | Change::Step { .. }
-                | Change::Run { .. }
-                | Change::Put(_)
-                | Change::Removed(_) => {}
+                Change::Item { .. } | Change::Step { .. } | Change::Put(_) | Change::Removed(_) => {}
             }
         }
     }

@@ -39,7 +39,7 @@ pub fn check(store: &MemoryStore, now: Timestamp) -> Result<(), String> {
 /// Holds the names against what the daemon knows of them.
 pub fn check_known(store: &MemoryStore, warden: &Warden) -> Result<(), String> {
     let stored = names(store);
-    let known: BTreeSet<WorkflowName> = warden.workflows.made().into_iter().collect();
+    let known: BTreeSet<WorkflowName> = warden.workflows.created_on_first_use().into_iter().collect();
     if known == stored {
         return Ok(());
     }

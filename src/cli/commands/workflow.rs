@@ -1,22 +1,24 @@
 //! `warden workflow`: lists, shows, defines and deletes workflows.
 
-use std::io::Read as _;
+use std::io::{self, ErrorKind, Read as _};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
+use warden_api::limit::DOCUMENT_MAX;
 use warden_api::{Workflow as Document, path};
 use warden_client::{Client, Query};
 
+use super::args::workflow;
 use super::error::CliError;
 use super::list::{Extent, Row};
 use crate::cli::daemon::connection::Connection;
 use crate::cli::terminal::Format;
 use crate::cli::terminal::console::Console;
-use crate::cli::terminal::table::{escaped, table};
+use crate::cli::terminal::table::table;
 use crate::config::{definition_from, definition_text};
-use crate::model::Timestamp;
+use crate::model::{Timestamp, WorkflowName};
 
 /// List, show, define and delete workflows
 ///
@@ -49,7 +51,8 @@ struct List {
 #[derive(Args)]
 struct Named {
     /// The name of the workflow
-    workflow: String,
+    #[arg(value_parser = workflow)]
+    workflow: WorkflowName,
     #[command(flatten)]
     connection: Connection,
 }
@@ -61,8 +64,9 @@ struct Named {
 #[derive(Args)]
 struct Put {
     /// The name of the workflow
-    workflow: String,
-    /// A file in TOML (*.toml), JSON (*.json) or YAML; - reads YAML or JSON from stdin
+    #[arg(value_parser = workflow)]
+    workflow: WorkflowName,
+    /// A file in TOML (*.toml), JSON (*.json) or YAML; - reads YAML or JSON of up to 64 KiB from stdin
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -97,8 +101,8 @@ impl Named {
         client.send(request).await?;
         match self.connection.output {
             // The daemon answers with nothing.
-            Format::Json => console.document(&json!({"name": self.workflow, "deleted": true}).to_string())?,
-            Format::Table => console.line(format_args!("{} is deleted", escaped(&self.workflow)))?,
+            Format::Json => console.json(&json!({"name": self.workflow, "deleted": true}))?,
+            Format::Table => console.line(format_args!("{} is deleted", self.workflow))?,
         }
         Ok(())
     }
@@ -107,9 +111,7 @@ impl Named {
 impl Put {
     async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let definition = if self.file.as_os_str() == "-" {
-            let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text)?;
-            definition_text("stdin", &text)?
+            definition_text("stdin", &stdin()?)?
         } else {
             definition_from(&self.file)?
         };
@@ -119,6 +121,18 @@ impl Put {
         let (text, document) = client.send(request).await?.document::<Document>().await?;
         print(&self.connection, &text, &document, console)
     }
+}
+
+/// The definition on stdin, which may be endless.
+fn stdin() -> Result<String, CliError> {
+    let unreadable = |error| CliError::File { verb: "read", path: "-".into(), error };
+    let mut bytes = Vec::new();
+    // One more byte shows that it is too large: a beginning of YAML can be YAML too.
+    io::stdin().lock().take(DOCUMENT_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > DOCUMENT_MAX {
+        return Err(CliError::Data(format!("the definition is larger than {DOCUMENT_MAX} bytes, the limit")));
+    }
+    String::from_utf8(bytes).map_err(|error| unreadable(io::Error::new(ErrorKind::InvalidData, error)))
 }
 
 fn place(workflow: &str) -> String {
@@ -145,6 +159,7 @@ fn described(document: &Document) -> String {
     let shown = |value: &Value| match value {
         Value::Null => None,
         Value::Array(elements) if elements.is_empty() => None,
+        Value::Object(members) if members.is_empty() => None,
         Value::String(text) => Some(text.clone()),
         other => Some(other.to_string()),
     };
@@ -180,7 +195,9 @@ mod tests {
             "steps": [{"name": "copy", "deadline": null, "retry": null, "max_losses": null,
                 "on_ignorable": null}],
             "retry": {"max": 5, "backoff": "10s..10m", "jitter": 0.2}, "max_losses": null, "redrive": null,
-            "expect": null, "receivers": [], "group_wait": "10s", "group_interval": "5m",
+            "expect": null, "runs": false, "single": "refuse", "requires": [], "hold_after": null,
+            "params": {}, "jobs": {}, "runs_retention": "400days", "runs_max": 10000, "receivers": [],
+            "group_wait": "10s", "group_interval": "5m",
             "repeat_interval": "4h", "flapping_after": 3, "flapping_window": "30m", "damping": "5m",
             "escalate": [], "fallback": [], "group_by": ["region"], "severity": "critical",
             "runbook_url": null

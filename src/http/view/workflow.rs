@@ -1,11 +1,13 @@
 //! Documents of workflows and their counts.
 
 use warden_api::WallTime;
-use warden_api::workflow::{Escalation, Expectation, Redrive, Retry, Stats, Step, StepDurations, StepStats};
+use warden_api::workflow::{
+    Escalation, Expectation, Job, Redrive, Requirement, Retry, Stats, Step, StepDurations, StepStats,
+};
 
 use super::{duration, told};
 use crate::model::retry::RetryTerms;
-use crate::model::{self, Moment, RetryPolicy, Schedule, StepName, Timestamp, Zone};
+use crate::model::{self, Moment, RetryPolicy, Schedule, StepName, Timestamp, Zone, run};
 use crate::warden::{StepTallies, StepTally, Tally, WorkflowEntry};
 
 pub struct WorkflowFacts {
@@ -13,13 +15,16 @@ pub struct WorkflowFacts {
     /// By the wall clock.
     pub next_expected_at: Option<Timestamp>,
     pub moment: Moment,
+    /// Whether to show the parameters and jobs of runs, which may be large.
+    pub whole: bool,
 }
 
 impl From<WorkflowFacts> for warden_api::Workflow {
     fn from(facts: WorkflowFacts) -> Self {
-        let WorkflowFacts { entry, next_expected_at, moment } = facts;
+        let WorkflowFacts { entry, next_expected_at, moment, whole } = facts;
         let policy = &entry.policy;
-        let alerting = &policy.alerting;
+        let (alerting, runs) = (&policy.alerting, &policy.runs);
+        let jobs = || runs.jobs.iter().map(|(name, policy)| (name.to_string(), job(policy))).collect();
         Self {
             name: entry.name.to_string(),
             source: entry.source.into(),
@@ -33,6 +38,14 @@ impl From<WorkflowFacts> for warden_api::Workflow {
             max_losses: policy.losses_max,
             redrive: policy.redrive.as_ref().map(redrive),
             expect: policy.expect.as_ref().map(|expect| expectation(expect, next_expected_at)),
+            runs: runs.applies_to_items,
+            single: runs.single.into(),
+            requires: runs.requires.iter().map(requirement).collect(),
+            hold_after: runs.hold_after,
+            params: whole.then(|| runs.params.clone()),
+            jobs: whole.then(jobs),
+            runs_retention: duration(runs.retention),
+            runs_max: runs.retention_max,
             receivers: alerting.receivers.clone(),
             group_wait: duration(alerting.group_wait),
             group_interval: duration(alerting.group_interval),
@@ -70,6 +83,27 @@ fn retry(policy: RetryPolicy) -> Retry {
 fn redrive(redrive: &model::Redrive) -> Redrive {
     let after = duration(redrive.after);
     Redrive { to: redrive.to.clone(), after, max_attempts: redrive.max_attempts }
+}
+
+fn requirement(requirement: &run::Requirement) -> Requirement {
+    let run::Requirement { workflow, within, otherwise } = requirement;
+    Requirement {
+        workflow: workflow.to_string(),
+        within: within.map(duration),
+        otherwise: (*otherwise).into(),
+    }
+}
+
+fn job(policy: &run::JobPolicy) -> Job {
+    let run::JobPolicy { window, params, section } = policy;
+    Job {
+        reprocess: duration(window.reprocess),
+        truncate: window.truncate.map(Into::into),
+        timezone: window.zone.name().into(),
+        initial_from: window.initial_from.map(WallTime::read),
+        section: section.clone(),
+        params: params.clone(),
+    }
 }
 
 fn expectation(expectation: &model::Expectation, next: Option<Timestamp>) -> Expectation {

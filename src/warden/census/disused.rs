@@ -17,7 +17,7 @@ impl Census {
     /// be gone.
     pub fn name_emptied_again(&self) {
         let state = &mut *self.lock();
-        for name in state.policies.made() {
+        for name in state.policies.created_on_first_use() {
             state.note_emptied(&name);
         }
     }
@@ -30,7 +30,7 @@ impl State {
 
     /// Makes a workflow a candidate if its last item is gone.
     pub(super) fn note_emptied(&mut self, name: &WorkflowName) {
-        if !self.has_items(name) && self.policies.is_made(name) {
+        if !self.has_items(name) && self.policies.is_created_on_first_use(name) {
             self.emptied.insert(name.clone());
         }
     }

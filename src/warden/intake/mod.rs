@@ -222,7 +222,7 @@ impl Intake {
     fn workflow_made_by<'a>(&self, command: &'a Command) -> Option<&'a WorkflowName> {
         let Command::Create(creation) = command else { return None };
         let name = &creation.key.workflow;
-        (creation.workflows_max.is_some() && !self.workflows.is_made(name)).then_some(name)
+        (creation.workflows_max.is_some() && !self.workflows.is_created_on_first_use(name)).then_some(name)
     }
 
     fn warn_if_misspelt(&self, name: &WorkflowName) {

@@ -26,9 +26,13 @@ impl Retention {
     }
 
     /// Deletes a workflow that was created on first use or defined by a client, with its closed items, whose
-    /// ids are free again, and its finished artifacts. If the workflow itself is not stored, only those are
-    /// removed. Fails if the workflow does not exist, is configured, or has open items or incidents, or
-    /// artifacts that are not finished.
+    /// ids are free again, its finished artifacts, and the ledger and history of its runs. A workflow that is
+    /// not stored can have those as well.
+    ///
+    /// # Errors
+    ///
+    /// The workflow does not exist, is configured in a file, or has open items or incidents, or artifacts
+    /// that are not finished.
     pub async fn delete_workflow(&self, name: &WorkflowName) -> Result<(), WardenError> {
         let is_defined = self.workflows.is_defined(name);
         if self.workflows.is_configured(name) && !is_defined {
@@ -37,7 +41,11 @@ impl Retention {
         let tally = self.census.tally(name);
         let has_runs = self.swept.runs.history(name).is_ok_and(|history| history.last_number > 0);
         let has_more = has_runs || self.swept.artifacts.has_any_of(name);
-        if !is_defined && !self.workflows.is_made(name) && tally.unclosed + tally.closed == 0 && !has_more {
+        if !is_defined
+            && !self.workflows.is_created_on_first_use(name)
+            && tally.unclosed + tally.closed == 0
+            && !has_more
+        {
             return Err(WardenError::WorkflowUnknown(name.clone()));
         }
         // Items that are closed meanwhile are removed as well, but clients that keep closing must not keep

@@ -35,6 +35,18 @@ async fn a_workflow_that_somebody_misspelt_is_warned_of_while_it_is_ready() {
 }
 
 #[tokio::test]
+async fn a_required_workflow_that_does_not_exist_is_warned_of_until_it_does() {
+    let receiver = TestReceiver::start().await;
+    let config = "[workflows.load]\n[workflows.report]\nrequires = [\"load\", \"laod\"]";
+    let daemon = TestDaemon::builder().config(config).receiver(&receiver).start().await;
+    let message = "the workflow report requires runs of the workflow laod, which does not exist";
+    let expected = json!([{"code": "requirement-unknown", "message": message}]);
+    assert_eq!(daemon.ask(Method::GET, "/readyz").await.json(200)["warnings"], expected);
+    daemon.send_json(Method::PUT, "/v1/workflows/laod", json!({})).await.json(201);
+    assert_eq!(daemon.ask(Method::GET, "/readyz").await.json(200)["warnings"], json!([]));
+}
+
+#[tokio::test]
 async fn a_silence_for_everything_is_warned_of_as_long_as_it_holds() {
     let receiver = TestReceiver::start().await;
     let daemon = TestDaemon::builder().receiver(&receiver).start().await;

@@ -35,6 +35,40 @@ async fn parameters_are_answered_with_the_run_and_read_again_later() {
 }
 
 #[tokio::test]
+async fn a_workflow_shows_what_it_asks_of_its_runs() {
+    let config = format!(
+        "{CONFIG}reprocess = \"1h\"\ntruncate = \"day\"\ntimezone = \"Europe/Berlin\"
+        [workflows.report]
+        requires = [\"nightly\", {{ workflow = \"load\", within = \"12h\", else = \"held\" }}]
+        single = \"allow\"\nhold_after = 3\nruns_retention = \"30d\"\nruns_max = 50\n[workflows.plain]\n"
+    );
+    let daemon = daemon(&config).await;
+    let nightly = daemon.get("/v1/workflows/nightly").await;
+    assert_eq!((&nightly["runs"], &nightly["params"]["limit"]), (&json!(true), &json!(3)));
+    assert_eq!(
+        nightly["jobs"],
+        json!({
+            "job-2": {"reprocess": "0s", "truncate": null, "timezone": "UTC",
+                "initial_from": "2025-12-31T00:00:00.000Z", "section": "folder.WF:nightly.ST:s_job2",
+                "params": {"param1": "hello", "when": "2016-01-01", "yes": "no"}},
+            "job1": {"reprocess": "1h", "truncate": "day", "timezone": "Europe/Berlin",
+                "initial_from": null, "section": null, "params": {}},
+        })
+    );
+    let report = daemon.get("/v1/workflows/report").await;
+    assert_eq!(
+        report["requires"],
+        json!([{"workflow": "nightly", "within": null, "else": "refuse"},
+            {"workflow": "load", "within": "12h", "else": "held"}])
+    );
+    assert_eq!((&report["single"], &report["hold_after"]), (&json!("allow"), &json!(3)));
+    assert_eq!((&report["runs_retention"], &report["runs_max"]), (&json!("30days"), &json!(50)));
+    let listed = daemon.get("/v1/workflows").await["data"].clone();
+    assert_eq!((&listed[0]["name"], &listed[0]["jobs"]), (&json!("nightly"), &Value::Null));
+    assert_eq!((&listed[1]["name"], &listed[1]["runs"]), (&json!("plain"), &json!(false)));
+}
+
+#[tokio::test]
 async fn a_shell_reads_exactly_what_was_configured() {
     let daemon = daemon(CONFIG).await;
     let run = open(&daemon, "nightly").await;
