@@ -1,6 +1,7 @@
 //! Runs: the ledger of a workflow, windows, waiting, holds, and requests about them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -106,6 +107,79 @@ pub struct RunRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
 }
+
+/// A run as environment variables tell of it.
+#[derive(Clone, Copy, Debug)]
+pub struct RunEnvironment<'a> {
+    /// The id of its item.
+    pub id: &'a str,
+    /// Its number, if that is known.
+    pub number: Option<u64>,
+    /// How far it has come.
+    pub status: RunStatus,
+    /// When it began, if it has.
+    pub started_at: Option<WallTime>,
+    /// As in its item: parameters that are `shared`, and those of its `jobs`. Null if there are none.
+    pub params: &'a Value,
+}
+
+impl RunEnvironment<'_> {
+    /// The variables by name: `WARDEN_RUN_ID`, `NUMBER`, `STATUS` and `STARTED_AT`, `WARDEN_SHARED_NAME`,
+    /// `WARDEN_JOB_NAME_FROM`, `TO` and the other parameters of each job. What is unknown is empty. All or
+    /// none: fails if two of them have the same name, or one cannot have its value.
+    pub fn variables(&self) -> Result<BTreeMap<String, String>, VariableError> {
+        let mut variables = BTreeMap::new();
+        let mut set = |parts: &[&str], value: String| {
+            let name = variable(parts);
+            if value.contains('\0') {
+                return Err(VariableError::ZeroByte(name));
+            }
+            match variables.insert(name.clone(), value) {
+                None => Ok(()),
+                Some(_) => Err(VariableError::Twice(name)),
+            }
+        };
+        set(&["RUN", "ID"], self.id.to_owned())?;
+        set(&["RUN", "NUMBER"], self.number.map(|number| number.to_string()).unwrap_or_default())?;
+        set(&["RUN", "STATUS"], self.status.to_string())?;
+        set(&["RUN", "STARTED_AT"], self.started_at.map(|at| at.to_string()).unwrap_or_default())?;
+        for (name, value) in members(&self.params["shared"]) {
+            set(&["SHARED", name], variable_value(value))?;
+        }
+        for (job, params) in members(&self.params["jobs"]) {
+            for (name, value) in members(params) {
+                set(&["JOB", job, name], variable_value(value))?;
+            }
+        }
+        Ok(variables)
+    }
+}
+
+fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    value.as_object().into_iter().flatten()
+}
+
+/// Why parameters cannot be environment variables; with the name of the variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VariableError {
+    /// Two parameters would be this variable.
+    Twice(String),
+    /// It would contain a zero byte.
+    ZeroByte(String),
+}
+
+impl fmt::Display for VariableError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Twice(name) => write!(formatter, "two parameters would be the variable {name}"),
+            Self::ZeroByte(name) => {
+                write!(formatter, "the variable {name} would contain a zero byte, which no variable can")
+            }
+        }
+    }
+}
+
+impl std::error::Error for VariableError {}
 
 /// The name of an environment variable for a parameter of a run: `WARDEN`, and these parts in capitals. No
 /// parameter can be a variable that a shell or a loader goes by.
@@ -349,4 +423,38 @@ pub struct UnmetRequirement {
     pub reason: Word<UnmetReason>,
     /// The number of that run.
     pub run: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_told_in_variables_whole_or_not_at_all() {
+        let variables = |params: Value| {
+            let (number, status) = (Some(7), RunStatus::Open);
+            RunEnvironment { id: "a", number, status, started_at: None, params: &params }.variables()
+        };
+        let jobs = json!({"b.c": {"from": null, "to": "2026-01-01T00:00:00.000Z"}});
+        let told = variables(json!({"shared": {"env": "prod", "list": [1, 2]}, "jobs": jobs})).unwrap();
+        let told: Vec<String> = told.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let expected = [
+            "WARDEN_JOB_B_C_FROM=",
+            "WARDEN_JOB_B_C_TO=2026-01-01T00:00:00.000Z",
+            "WARDEN_RUN_ID=a",
+            "WARDEN_RUN_NUMBER=7",
+            "WARDEN_RUN_STARTED_AT=",
+            "WARDEN_RUN_STATUS=open",
+            "WARDEN_SHARED_ENV=prod",
+            "WARDEN_SHARED_LIST=[1,2]",
+        ];
+        assert_eq!(told, expected);
+        assert_eq!(variables(Value::Null).unwrap().len(), 4);
+        let twice = variables(json!({"shared": {"a-b": 1, "a_b": 2}}));
+        assert_eq!(twice, Err(VariableError::Twice("WARDEN_SHARED_A_B".to_owned())));
+        let zero_byte = variables(json!({"shared": {"note": "\0"}}));
+        assert_eq!(zero_byte, Err(VariableError::ZeroByte("WARDEN_SHARED_NOTE".to_owned())));
+    }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 
-use crate::load::{Connection, Failure, Server, Settings, quantile};
+use crate::load::{Connection, Failure, Server, Settings, post, quantile};
 use crate::sizes::title;
 
 /// Artifacts in a registration.
@@ -58,18 +58,6 @@ pub fn measure(artifacts: usize, settings: &Settings, runtime: &Runtime) -> Resu
     server.stop()
 }
 
-async fn post(connection: &mut Connection, path: &str, body: &str, expected: u16) -> Result<(), Failure> {
-    let length = body.len();
-    let request =
-        format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: {length}\r\n\r\n{body}");
-    let status = connection.exchange(request.as_bytes()).await?;
-    if status == expected {
-        return Ok(());
-    }
-    let body = String::from_utf8_lossy(connection.body()).into_owned();
-    Err(Failure::Answer(format!("{status} to {path}: {body:.300}")))
-}
-
 async fn register(address: SocketAddr, artifacts: usize) -> Result<(), Failure> {
     let mut connection = Connection::open(address).await?;
     for first in (0..artifacts).step_by(AT_ONCE) {
@@ -82,7 +70,8 @@ async fn register(address: SocketAddr, artifacts: usize) -> Result<(), Failure> 
             )
         };
         let part: Vec<String> = (first..artifacts.min(first + AT_ONCE)).map(new).collect();
-        post(&mut connection, "/v1/artifacts", &format!("[{}]", part.join(",")), 201).await?;
+        let request = post(address, "/v1/artifacts", &format!("[{}]", part.join(",")));
+        connection.ask(&request, 201).await?;
     }
     Ok(())
 }
@@ -97,11 +86,7 @@ async fn find(address: SocketAddr, query: &str, times: usize) -> Result<Vec<Dura
         loop {
             let path = format!("/v1/artifacts?limit=50&{query}{cursor}");
             let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n");
-            let status = connection.exchange(request.as_bytes()).await?;
-            let body = String::from_utf8_lossy(connection.body());
-            if status != 200 {
-                return Err(Failure::Answer(format!("{status} to {path}: {body:.300}")));
-            }
+            let body = String::from_utf8_lossy(connection.ask(request.as_bytes(), 200).await?);
             if body.contains("\"id\":\"art_") {
                 break;
             }
@@ -117,12 +102,13 @@ async fn find(address: SocketAddr, query: &str, times: usize) -> Result<Vec<Dura
 
 async fn claim(address: SocketAddr, times: usize) -> Result<Vec<Duration>, Failure> {
     let mut connection = Connection::open(address).await?;
+    let request = post(address, "/v1/artifacts/claim", "{\"workflow\":\"growth\"}");
     let mut took = Vec::with_capacity(times);
     for _ in 0..times {
         let asked = Instant::now();
-        post(&mut connection, "/v1/artifacts/claim", "{\"workflow\":\"growth\"}", 200).await?;
+        let body = connection.ask(&request, 200).await?;
         took.push(asked.elapsed());
-        if !String::from_utf8_lossy(connection.body()).contains("\"id\":\"art_") {
+        if !String::from_utf8_lossy(body).contains("\"id\":\"art_") {
             return Err(Failure::Answer("nothing is left to claim".into()));
         }
     }

@@ -158,10 +158,6 @@ async fn ask(
     request: &[u8],
     expected: u16,
 ) -> Result<serde_json::Value, Failure> {
-    let status = connection.exchange(request).await?;
-    let body = connection.body();
-    if status != expected {
-        return Err(Failure::Answer(format!("{status}: {}", String::from_utf8_lossy(body))));
-    }
+    let body = connection.ask(request, expected).await?;
     serde_json::from_slice(body).map_err(|error| Failure::Answer(error.to_string()))
 }

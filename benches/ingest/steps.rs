@@ -32,17 +32,17 @@ pub fn measure(settings: &Settings, runtime: &Runtime) -> Result<(), Failure> {
         let work =
             |workflow| runtime.block_on(load::work(peer.address(), workflow, workers, window)).map_err(blame);
         let (course, plain) = (work("course")?, work("plain")?);
-        let row = |what: &str, seen: &load::Work| {
+        let row = |what: &str, seen: &load::Seen| {
             println!(
                 "  {workers:>2} workers {:>9.0} {what}/s, p50 {:>7.2} ms, p99 {:>7.2} ms",
-                seen.runs_per_second,
+                seen.per_second,
                 seen.p50.as_secs_f64() * 1e3,
                 seen.p99.as_secs_f64() * 1e3
             );
         };
         row("steps", &course);
         row("items", &plain);
-        println!("     steps to items {:.2}", course.runs_per_second / plain.runs_per_second);
+        println!("     steps to items {:.2}", course.per_second / plain.per_second);
     }
     peer.stop()
 }

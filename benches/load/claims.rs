@@ -7,11 +7,10 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinSet;
-
 use super::connection::{Connection, post};
 use super::failure::Failure;
 use super::statistics::quantile;
+use super::together::together;
 
 /// What claimants saw.
 pub struct Claims {
@@ -35,10 +34,9 @@ pub async fn claim(
     let document = format!(r#"{{"states":["{state}"],"max":{max},"ttl":"24h"}}"#);
     let share = most.div_ceil(claimants);
     let began = Instant::now();
-    let mut running = JoinSet::new();
-    for _ in 0..claimants {
+    let claimant = || {
         let request = post(address, "/v1/leases", &document);
-        running.spawn(async move {
+        async move {
             let mut connection = Connection::open(address).await?;
             let (mut items, mut took) = (0, Vec::new());
             while began.elapsed() < window && items < share {
@@ -60,11 +58,10 @@ pub async fn claim(
                 items += claimed / 2;
             }
             Ok::<_, Failure>((items, took))
-        });
-    }
+        }
+    };
     let (mut items, mut took) = (0, Vec::new());
-    while let Some(ended) = running.join_next().await {
-        let (more, times) = ended.map_err(|error| Failure::Answer(error.to_string()))??;
+    for (more, times) in together(claimants, claimant).await? {
         items += more;
         took.extend(times);
     }

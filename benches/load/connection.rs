@@ -45,6 +45,14 @@ impl Connection {
         }
     }
 
+    /// The same for a request with one right status; returns the body of the answer.
+    pub async fn ask(&mut self, request: &[u8], expected: u16) -> Result<&[u8], Failure> {
+        match self.exchange(request).await? {
+            status if status == expected => Ok(self.body()),
+            status => Err(Failure::unexpected(expected, status, self.body())),
+        }
+    }
+
     /// The body of the last answer.
     pub fn body(&self) -> &[u8] {
         &self.answer.body

@@ -2,6 +2,9 @@
 
 use std::io;
 
+/// How much of a body a failure shows.
+const EXCERPT: usize = 2_000;
+
 /// Everything that stops the bench. There is no recovery: figures beside a failure mean nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -23,6 +26,12 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// For an answer with another status than the `expected` one.
+    pub fn unexpected(expected: u16, status: u16, body: &[u8]) -> Self {
+        let body = String::from_utf8_lossy(&body[..body.len().min(EXCERPT)]).into_owned();
+        Self::Unexpected { expected, status, body }
+    }
+
     /// For `map_err`: an I/O error, with what was being done.
     pub fn system(doing: &'static str) -> impl FnOnce(io::Error) -> Failure {
         move |source| Failure::System { doing, source }

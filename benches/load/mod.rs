@@ -22,6 +22,8 @@ mod script;
 mod server;
 mod settings;
 mod statistics;
+mod template;
+mod together;
 mod work;
 
 pub use begin::begin;
@@ -41,4 +43,6 @@ pub use script::{Kind, Reception, Workload};
 pub use server::{Server, resident_memory};
 pub use settings::{Settings, text, variable};
 pub use statistics::{median, quantile};
-pub use work::{Work, work};
+pub use template::Template;
+pub use together::{Seen, together};
+pub use work::work;

@@ -3,14 +3,13 @@
 use std::ops::Range;
 
 use super::failure::Failure;
-use super::ids::{ID, ID_LENGTH, Ids, payload_text, places_of_ids};
+use super::ids::{ID, Ids, payload_text};
+use super::template::Template;
 
 const WORKFLOW: &str = "bench";
 const CREATED: u16 = 201;
 const CLOSED: u16 = 204;
 const BATCH_ANSWERED: u16 = 200;
-/// How much of a body a failure shows.
-const EXCERPT: usize = 2_000;
 
 /// What is done with the items of a workload.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,13 +60,10 @@ pub struct Script {
 impl Script {
     pub fn new(workload: Workload) -> Self {
         let (create, close) = match workload.batch {
-            None => (Template::create(workload.payload), Template::close()),
+            None => (create(workload.payload), close()),
             Some(items) => (
-                Template::batch(items, &create_line(workload.payload)),
-                Template::batch(
-                    items,
-                    &format!("{{\"op\":\"close\",\"workflow\":\"{WORKFLOW}\",\"id\":\"{ID}\"}}\n"),
-                ),
+                batch(items, &create_line(workload.payload)),
+                batch(items, &format!("{{\"op\":\"close\",\"workflow\":\"{WORKFLOW}\",\"id\":\"{ID}\"}}\n")),
             ),
         };
         let closing = workload.kind == Kind::Close;
@@ -77,7 +73,7 @@ impl Script {
     /// Makes the next request ready to be sent; false when there are no more ids.
     pub fn next(&mut self, ids: &Ids) -> bool {
         if !self.closing || self.kind == Kind::Close {
-            match ids.reserve(self.create.id_places.len()) {
+            match ids.reserve(self.create.ids()) {
                 Some(items) => self.items = items,
                 None => return false,
             }
@@ -89,7 +85,7 @@ impl Script {
 
     /// The request that was made ready.
     pub fn request(&mut self) -> &[u8] {
-        &self.template().bytes
+        self.template().bytes()
     }
 
     fn template(&mut self) -> &mut Template {
@@ -104,10 +100,10 @@ impl Script {
         let item_status = if self.closing { CLOSED } else { CREATED };
         let expected = if self.batch { BATCH_ANSWERED } else { item_status };
         if status != expected {
-            return Err(unexpected(expected, status, body));
+            return Err(Failure::unexpected(expected, status, body));
         }
         if self.batch {
-            settle_lines(body, item_status, self.create.id_places.len())?;
+            settle_lines(body, item_status, self.create.ids())?;
         }
         if self.kind == Kind::Pair {
             self.closing = !self.closing;
@@ -121,7 +117,7 @@ fn settle_lines(body: &[u8], expected: u16, count: usize) -> Result<(), Failure>
     for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         match line_status(line) {
             Some(status) if status == expected => lines += 1,
-            status => return Err(unexpected(expected, status.unwrap_or_default(), line)),
+            status => return Err(Failure::unexpected(expected, status.unwrap_or_default(), line)),
         }
     }
     match lines == count {
@@ -137,11 +133,6 @@ fn line_status(line: &[u8]) -> Option<u16> {
     std::str::from_utf8(line.get(at..at + 3)?).ok()?.parse().ok()
 }
 
-fn unexpected(expected: u16, status: u16, body: &[u8]) -> Failure {
-    let body = String::from_utf8_lossy(&body[..body.len().min(EXCERPT)]).into_owned();
-    Failure::Unexpected { expected, status, body }
-}
-
 fn create_line(payload: usize) -> String {
     let payload = payload_text(payload);
     format!(
@@ -150,47 +141,29 @@ fn create_line(payload: usize) -> String {
     )
 }
 
-struct Template {
-    bytes: Vec<u8>,
-    id_places: Vec<usize>,
+/// A create that is answered without a body, as a client asks that does not read it: the other peers answer
+/// no more than that it is done, and neither does the one that does nothing, which reads this header as well.
+fn create(payload: usize) -> Template {
+    template(
+        &format!("PUT /v1/workflows/{WORKFLOW}/items/{ID}"),
+        "content-type: application/octet-stream\r\nprefer: return=minimal\r\n",
+        &payload_text(payload),
+    )
 }
 
-impl Template {
-    /// A create that is answered without a body, as a client asks that does not read it: the other peers
-    /// answer no more than that it is done, and neither does the one that does nothing, which reads this
-    /// header as well.
-    fn create(payload: usize) -> Self {
-        Self::new(
-            format!("PUT /v1/workflows/{WORKFLOW}/items/{ID}"),
-            "content-type: application/octet-stream\r\nprefer: return=minimal\r\n",
-            payload_text(payload).as_bytes(),
-        )
-    }
+fn close() -> Template {
+    template(&format!("DELETE /v1/workflows/{WORKFLOW}/items/{ID}"), "", "")
+}
 
-    fn close() -> Self {
-        Self::new(format!("DELETE /v1/workflows/{WORKFLOW}/items/{ID}"), "", b"")
-    }
+fn batch(items: usize, line: &str) -> Template {
+    template("POST /v1/batch", "content-type: application/x-ndjson\r\n", &line.repeat(items))
+}
 
-    fn batch(items: usize, line: &str) -> Self {
-        let body = line.repeat(items);
-        Self::new("POST /v1/batch".into(), "content-type: application/x-ndjson\r\n", body.as_bytes())
-    }
-
-    fn new(request_line: String, headers: &str, body: &[u8]) -> Self {
-        let length = match body.len() {
-            0 => String::new(),
-            length => format!("content-length: {length}\r\n"),
-        };
-        let mut bytes =
-            format!("{request_line} HTTP/1.1\r\nhost: localhost\r\n{headers}{length}\r\n").into_bytes();
-        bytes.extend_from_slice(body);
-        let id_places = places_of_ids(&bytes);
-        Self { bytes, id_places }
-    }
-
-    fn stamp(&mut self, ids: &Ids, items: Range<u64>) {
-        for (place, item) in self.id_places.iter().zip(items) {
-            self.bytes[*place..*place + ID_LENGTH].copy_from_slice(&ids.render(item));
-        }
-    }
+fn template(request_line: &str, headers: &str, body: &str) -> Template {
+    let length = match body.len() {
+        0 => String::new(),
+        length => format!("content-length: {length}\r\n"),
+    };
+    let head = format!("{request_line} HTTP/1.1\r\nhost: localhost\r\n{headers}{length}\r\n");
+    Template::new((head + body).into_bytes())
 }

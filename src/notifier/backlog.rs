@@ -68,7 +68,7 @@ impl Observer for Backlog {
         let mut recovery = self.lock_recovery();
         let documents = changes.iter().filter_map(|change| match change {
             Change::Put(document) => Some(document),
-            Change::Item { .. } | Change::Step { .. } | Change::Run { .. } | Change::Removed(_) => None,
+            Change::Item { .. } | Change::Step { .. } | Change::Removed(_) => None,
         });
         if let Some(recovery) = &mut *recovery {
             documents.for_each(|document| recovery.note(document));

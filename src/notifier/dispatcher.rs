@@ -24,7 +24,8 @@ impl Dispatcher {
         Self { queues: receivers.map(queue).collect(), refreshes: Vec::new(), changed: BTreeSet::new() }
     }
 
-    /// Goes by these receivers from now on. `changed` are called otherwise, are new, or are gone.
+    /// Goes by these receivers from now on. `changed` have another URL, transport or headers, are new, or are
+    /// gone.
     pub(super) fn adopt(&mut self, receivers: &[Receiver], changed: &[Arc<str>], now: Timestamp) {
         let known: BTreeMap<&Arc<str>, &Receiver> =
             receivers.iter().map(|receiver| (&receiver.name, receiver)).collect();

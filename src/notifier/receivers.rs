@@ -20,7 +20,8 @@ impl Receivers {
         self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
-    /// Replaces all. Returns the names of those that are called otherwise now, are new, or are gone.
+    /// Replaces all. Returns the names of those that have another URL, transport or headers, are new, or are
+    /// gone.
     pub(super) fn replace(&self, receivers: &[Receiver]) -> Vec<Arc<str>> {
         let next = by_name(receivers);
         let mut in_force = self.0.write().unwrap_or_else(PoisonError::into_inner);

@@ -71,9 +71,9 @@ impl Notifier {
         self.0.post.receivers.get(name)
     }
 
-    /// Puts these receivers in force. What waits for one that is called otherwise from now on is due. For one
-    /// that is not configured any more it stays in the outbox, as after a restart: the name may be a mistake
-    /// that is corrected before its attempts end.
+    /// Puts these receivers in force. What waits for one that has another URL, transport or headers is due.
+    /// For one that is not configured any more it stays in the outbox, as after a restart: the name may be a
+    /// mistake that is corrected before its attempts end.
     pub fn adopt(&self, receivers: &[Receiver], now: Timestamp) {
         let changed = self.0.post.receivers.replace(receivers);
         self.change(|dispatcher| dispatcher.adopt(receivers, &changed, now));

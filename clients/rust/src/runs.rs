@@ -11,7 +11,7 @@ use warden_api::run::{
     Waited, Windows,
 };
 use warden_api::word::{DateStyle, ParamsFormat};
-use warden_api::{Item, WorkflowName, path};
+use warden_api::{WorkflowName, path};
 
 use crate::client::{Client, Query};
 use crate::error::Error;
@@ -26,7 +26,7 @@ pub struct AwaitedRuns {
     pub workflows: Vec<WorkflowName>,
     /// When the latest run of each must have ended at the earliest: `today`, or an instant (RFC 3339).
     pub since: Option<String>,
-    /// Where today is: a time zone of the IANA database. UTC by default.
+    /// Where `today` is: a time zone of the IANA database, such as `Europe/Berlin`. UTC by default.
     pub timezone: Option<String>,
     /// An instant that the successful runs of every job must cover.
     pub covers: Option<String>,
@@ -87,8 +87,8 @@ impl RunsHandle<'_> {
         .await
     }
 
-    /// The newest open run.
-    pub async fn current(&self) -> Result<Item, Error> {
+    /// The newest open run. Fails with the problem `no-run-open` if there is none.
+    pub async fn current(&self) -> Result<ItemAnswer, Error> {
         self.ask(true, Method::GET, path::CURRENT_RUN, Query::new(), |request| request).await
     }
 
@@ -189,17 +189,31 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_open_run_is_shown_as_far_as_the_token_may_see_it() {
+        let receipt = json!({"workflow": "nightly", "id": "b", "state": "open",
+            "deadline": "2026-01-01T01:00:00.000Z", "version": 1});
+        let replies = [Reply::Document(item_document("a", "open")), Reply::Document(receipt)];
+        let daemon = ScriptedDaemon::answering(replies).await;
+        let client = Client::new(daemon.url(), None).unwrap();
+        let runs = client.runs("nightly").unwrap();
+        assert!(matches!(runs.current().await.unwrap(), ItemAnswer::Item(item) if &*item.id == "a"));
+        assert!(matches!(runs.current().await.unwrap(), ItemAnswer::Receipt(receipt) if &*receipt.id == "b"));
+        assert_eq!(daemon.requests()[0].line, "GET /v1/workflows/nightly/runs/current");
+    }
+
+    #[tokio::test]
     async fn a_request_that_waits_names_each_workflow_and_says_whether_they_have_succeeded() {
         let waited = json!({"runs": [
             {"workflow": "a", "number": 3, "ended_at": "2026-01-01T00:00:00.000Z"}]});
         let daemon = ScriptedDaemon::answering([Reply::Document(waited)]).await;
         let client = Client::new(daemon.url(), None).unwrap();
         let workflows = ["a", "b"].map(|name| WorkflowName::new(name).unwrap()).to_vec();
-        let since = Some("today".to_owned());
-        let awaited = AwaitedRuns { workflows, since, fail_fast: true, ..AwaitedRuns::default() };
+        let (since, timezone) = (Some("today".to_owned()), Some("Europe/Berlin".to_owned()));
+        let awaited = AwaitedRuns { workflows, since, timezone, fail_fast: true, ..AwaitedRuns::default() };
         let waited = client.wait_for_runs(&awaited, Duration::from_secs(60)).await.unwrap();
         assert_eq!(waited.unwrap().runs[0].number, 3);
-        let expected = "GET /v1/wait?workflow=a&workflow=b&since=today&timeout=60000ms&fail_fast=true";
+        let expected = "GET /v1/wait?workflow=a&workflow=b&since=today&timezone=Europe%2FBerlin&\
+                        timeout=60000ms&fail_fast=true";
         assert_eq!(daemon.requests()[0].line, expected);
     }
 }

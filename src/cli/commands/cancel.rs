@@ -36,7 +36,7 @@ impl Cancel {
                 client.send(request).await?;
                 match self.connection.output {
                     // The daemon answers with nothing. The outcome may be that of an earlier close.
-                    Format::Json => console.document(&Closed::text(&workflow, &id)?)?,
+                    Format::Json => console.json(&Closed::of(&workflow, &id))?,
                     Format::Table => console.line(format_args!("{workflow} {id} is cancelled"))?,
                 }
                 Ok(())

@@ -44,9 +44,8 @@ pub struct Closed<'a> {
 }
 
 impl<'a> Closed<'a> {
-    pub fn text(workflow: &'a WorkflowName, id: &'a ItemId) -> Result<String, std::io::Error> {
-        let closed = Self { workflow, id, state: ItemState::Closed.as_str() };
-        Ok(serde_json::to_string(&closed)?)
+    pub fn of(workflow: &'a WorkflowName, id: &'a ItemId) -> Self {
+        Self { workflow, id, state: ItemState::Closed.as_str() }
     }
 }
 
@@ -60,7 +59,7 @@ impl Close {
                 client.send(request).await?;
                 match self.connection.output {
                     // The daemon answers with nothing. The outcome may be that of an earlier close.
-                    Format::Json => console.document(&Closed::text(&workflow, &id)?)?,
+                    Format::Json => console.json(&Closed::of(&workflow, &id))?,
                     Format::Table => console.line(format_args!("{workflow} {id} is closed"))?,
                 }
                 Ok(())

@@ -77,10 +77,7 @@ impl Check {
         let report = read(path.clone()).await?;
         match output {
             Format::Table => print(&path, &report, console)?,
-            Format::Json => {
-                let document = Document::of(&path, &report);
-                console.document(&serde_json::to_string(&document).map_err(std::io::Error::from)?)?;
-            }
+            Format::Json => console.json(&Document::of(&path, &report))?,
         }
         match report.findings.len() {
             0 => Ok(()),

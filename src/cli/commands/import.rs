@@ -261,10 +261,7 @@ impl Summary {
 
     fn print(&self, format: Format, console: &mut Console<'_>) -> Result<(), CliError> {
         match format {
-            Format::Json => {
-                let text = serde_json::to_string(self).map_err(std::io::Error::from)?;
-                console.document(&text)?;
-            }
+            Format::Json => console.json(self)?,
             Format::Table => {
                 for Refusal { line, reason, .. } in &self.refusals {
                     console.message(format_args!("line {line}: {reason}"));

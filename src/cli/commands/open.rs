@@ -111,9 +111,11 @@ impl Opened {
             return Ok(());
         }
         let until = match self.held_for {
-            Some(HeldFor::Requirement) => "it opens once the workflows that it requires have succeeded",
-            Some(HeldFor::Hold) => "its workflow is on hold: `warden release` opens it",
-            None => "its workflow is on hold, or requires others that have not succeeded",
+            Some(HeldFor::Requirement) => {
+                "it opens as soon as its requirements are met and no other run is open"
+            }
+            Some(HeldFor::Hold) => "its workflow is on hold until `warden release`",
+            None => "its workflow is on hold, or requires runs of others",
         };
         Err(CliError::RunHeld(format!("{} is held; {until}", self.name())))
     }

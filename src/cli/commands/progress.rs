@@ -163,7 +163,7 @@ impl Get {
             }
         };
         let document = client.item(&workflow, &id)?.progress(step.as_deref()).await?;
-        Ok(console.document(&Value::Object(document).to_string())?)
+        Ok(console.json(&document)?)
     }
 }
 
@@ -184,7 +184,7 @@ impl Change {
                 let item = client.item(&workflow, &id)?;
                 let changed = item.change_progress(step.as_deref(), op, &value, self.if_version).await?;
                 if self.connection.output == Format::Json {
-                    console.document(&Value::Object(changed).to_string())?;
+                    console.json(&changed)?;
                 }
             }
             Target::Leased { step: Some(step), is_current: false, .. } => {

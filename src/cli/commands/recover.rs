@@ -207,10 +207,7 @@ fn finish(outcome: Outcome, format: Format, console: &mut Console<'_>) -> Result
     let Outcome { summary, took, failure } = outcome;
     let mut printed = Ok(());
     match format {
-        Format::Json => {
-            let text = serde_json::to_string(&summary).map_err(io::Error::from)?;
-            printed = console.document(&text);
-        }
+        Format::Json => printed = console.json(&summary),
         Format::Table if summary.counts.items() > 0 => {
             console.message(summary.counts.line(took));
         }

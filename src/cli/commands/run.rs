@@ -1,23 +1,27 @@
 //! `warden run`: runs a command as a run of a workflow.
 //!
-//! Invariants: the command is started unless the warden says that it must not be; its output and exit code
-//! are passed on. From the moment at which the command has ended, its report is on disk until the warden
-//! has it; while the warden does not know of the run, so is its beginning.
+//! Invariants: the command is started unless the warden says that it must not be, or it cannot be told its
+//! parameters; its output and exit code are passed on. From the moment at which the command has ended, its
+//! report is on disk until the warden has it; while the warden does not know of the run, so is its beginning.
 
 mod begun;
 mod child;
 mod ending;
 mod heartbeat;
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use clap::Args;
+use reqwest::Method;
+use warden_api::item::ItemAnswer;
 use warden_api::run::{RunRequest, variable};
-use warden_client::Client;
+use warden_api::{Workflow, path};
+use warden_client::{Client, Query};
 
-use self::begun::Begun;
+use self::begun::{Begun, whole_deadline};
 use self::child::{Child, code};
 use self::ending::Terms;
 use super::args::{duration, item_id, workflow};
@@ -51,8 +55,11 @@ WARDEN_RUN_NUMBER and WARDEN_JOB_ORDERS_FROM, and WARDEN_WORKFLOW. A run of whic
 not be told has WARDEN_RUN_ID and WARDEN_RUN_STARTED_AT alone.
 
 Exit codes: that of the command, 128 and the number of the signal that ended it, 126 or 127 if it
-cannot be run, 1 if it ended with 0 before --min-time. It is not started with 80 to 83 if the run is
-held or refused, with 1 if a run with this --id has ended, or with 64.";
+cannot be run, 1 if it ended with 0 before --min-time. It is not started with 80 to 83 if the run
+is held or refused, 86 if there is no such workflow, 1 if a run with this --id has ended or the
+warden refuses it for another reason, 64 if the command line or a value in it is wrong, 70 if the
+connection cannot be set up; a backfill, which needs its window, also not with 69, 70, 77 or 1 if
+the warden cannot be told.";
 
 /// Run a command as a run of a workflow: opened before, and closed or reported as failed after it
 ///
@@ -113,7 +120,8 @@ impl Run {
         }
         let variables = self.variables(&client, &report, begun.as_ref());
         let since = clock.now();
-        let (exit_code, failure) = match Child::start(&self.command, &variables) {
+        let started = variables.and_then(|variables| Child::start(&self.command, &variables));
+        let (exit_code, failure) = match started {
             Err(error) => self.terms.not_started(&self.command, &error, console),
             Ok(child) => {
                 let deadline = begun.as_ref().and_then(|begun| begun.deadline.clone());
@@ -155,21 +163,46 @@ impl Run {
         let opened = Opened::of(&answer);
         opened.begun()?;
         report.is_open = true;
-        Ok(Some(Begun::of(&opened, &answer, report, console.now)))
+        let mut begun = Begun::of(&opened, &answer, report, console.now);
+        if let ItemAnswer::Item(item) = &answer
+            && item.version > 1
+            && let Some(opened_with) = self.opened_with(client, report).await
+        {
+            begun.deadline = whole_deadline(item, &opened_with, console.now).or(begun.deadline);
+        }
+        Ok(Some(begun))
     }
 
-    /// What the command is told.
-    fn variables(&self, client: &Client, report: &Report, begun: Option<&Begun>) -> Vec<(String, String)> {
+    /// The deadline that this command opens runs with, if the token may read that of the workflow.
+    async fn opened_with(&self, client: &Client, report: &Report) -> Option<String> {
+        if let Some(deadline) = &report.run.deadline {
+            return Some(deadline.clone());
+        }
+        let place = path::fill(path::WORKFLOW, &[&self.workflow]);
+        let request = client.request(Method::GET, &place, &Query::new()).ok()?;
+        let (_, workflow) = client.send(request).await.ok()?.document::<Workflow>().await.ok()?;
+        Some(workflow.deadline)
+    }
+
+    /// What the command is told. Fails if that cannot be done whole: it would not notice what is missing.
+    fn variables(
+        &self,
+        client: &Client,
+        report: &Report,
+        begun: Option<&Begun>,
+    ) -> io::Result<BTreeMap<String, String>> {
         let mut all = match begun {
-            Some(begun) => begun.variables.clone(),
-            None => vec![
+            Some(begun) => {
+                let named = begun.variables.clone();
+                named.map_err(|error| io::Error::new(ErrorKind::InvalidInput, error))?
+            }
+            None => BTreeMap::from([
                 (variable(&["RUN", "ID"]), report.id().to_owned()),
                 (variable(&["RUN", "STARTED_AT"]), report.started_at.to_string()),
-            ],
+            ]),
         };
-        all.push(("WARDEN_WORKFLOW".to_owned(), self.workflow.to_string()));
-        all.push(daemon_variable(client));
-        all
+        all.extend([("WARDEN_WORKFLOW".to_owned(), self.workflow.to_string()), daemon_variable(client)]);
+        Ok(all)
     }
 
     /// Waits for the end of the command, and keeps the run alive meanwhile.

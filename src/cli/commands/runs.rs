@@ -1,5 +1,7 @@
 //! `warden runs`: lists the runs of a workflow.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -67,7 +69,7 @@ impl Row for Run {
             self.started_at.map(|at| relative(at, now)).unwrap_or_default(),
             self.duration.map(duration).unwrap_or_default(),
             window(self),
-            counts(self),
+            count_list(&self.counts),
             self.error.as_ref().map(|error| first_line(&error.message)).unwrap_or_default(),
         ]
     }
@@ -92,8 +94,9 @@ fn window(run: &Run) -> String {
     format!("{from} to {to}{backfill}")
 }
 
-fn counts(run: &Run) -> String {
-    let counts = run.counts.iter().map(|(name, count)| format!("{name}={count}"));
+/// Counts in one cell: `read=10 written=9`.
+pub fn count_list(counts: &BTreeMap<Arc<str>, i64>) -> String {
+    let counts = counts.iter().map(|(name, count)| format!("{name}={count}"));
     counts.collect::<Vec<_>>().join(" ")
 }
 

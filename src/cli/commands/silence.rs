@@ -177,8 +177,7 @@ impl End {
         match self.connection.output {
             // The daemon answers with nothing.
             Format::Json => {
-                let document = json!({"id": self.id, "status": SilenceStatus::Expired.as_str()});
-                console.document(&document.to_string())?;
+                console.json(&json!({"id": self.id, "status": SilenceStatus::Expired.as_str()}))?
             }
             Format::Table => console.line(format_args!("{} is over", self.id))?,
         }

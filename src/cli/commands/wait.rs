@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 use warden_api::limit::WAITED_MAX;
 use warden_api::run::Waited;
-use warden_client::{AwaitedRuns, Backoff};
+use warden_client::{AwaitedRuns, Backoff, Client};
 
 use super::args::{duration, instant, workflow};
 use super::error::CliError;
@@ -17,6 +17,8 @@ use crate::model::{Clock as _, SystemClock, Timestamp, WorkflowName, Zone};
 
 /// The longest that one request waits.
 const POLL_MAX: Duration = Duration::from_secs(60);
+/// Before the next request if the daemon did not let the last one wait, because too many do.
+const UNASKED_PAUSE: Duration = Duration::from_secs(1);
 
 const HELP: &str = "\
 Exit codes: 0 they have succeeded, 84 a run has failed (with --fail-fast), 85 the timeout is over,
@@ -99,13 +101,14 @@ impl Wait {
         let awaited = AwaitedRuns {
             workflows: self.workflows.clone(),
             since: since.map(|since| since.to_string()),
-            timezone: None,
             covers: self.covers.map(|covers| covers.to_string()),
             fail_fast: self.fail_fast,
+            ..AwaitedRuns::default()
         };
         let clock = SystemClock::new();
         let until = self.timeout.map(|timeout| clock.now().after(timeout));
         let left = || until.map_or(POLL_MAX, |until| until.since(clock.now()).min(POLL_MAX));
+        let pause = |time: Duration| clock.sleep_until(clock.now().after(time.min(left())));
         // A script is told at once that there is no daemon; one that restarts later is waited for.
         let mut poll = client.wait_for_runs(&awaited, Duration::ZERO).await.map_err(CliError::from)?;
         let mut backoff = Backoff::new();
@@ -114,20 +117,44 @@ impl Wait {
                 return Ok(waited);
             }
             if left().is_zero() {
-                let after = humantime::format_duration(self.timeout.unwrap_or_default());
-                return Err(CliError::TimedOut(format!("they have not succeeded within {after}")));
+                let missing = self.missing(&client, &awaited).await;
+                let have = if missing.len() == 1 { "has" } else { "have" };
+                let (names, after) = (missing.join(", "), self.timeout.unwrap_or_default());
+                let after = humantime::format_duration(after);
+                return Err(CliError::TimedOut(format!("{names} {have} not succeeded within {after}")));
             }
+            let asked = clock.now();
             poll = match client.wait_for_runs(&awaited, left()).await {
                 Err(error) if error.is_transient() => {
-                    let pause = backoff.wait(error.retry_after()).min(left());
-                    clock.sleep_until(clock.now().after(pause)).await;
+                    pause(backoff.wait(error.retry_after())).await;
                     None
                 }
                 answered => {
                     backoff = Backoff::new();
-                    answered?
+                    let answered = answered?;
+                    if answered.is_none() && clock.now().since(asked) < UNASKED_PAUSE {
+                        pause(UNASKED_PAUSE).await;
+                    }
+                    answered
                 }
             };
         }
+    }
+
+    /// The workflows that have not succeeded. All of them, if the daemon does not tell.
+    async fn missing(&self, client: &Client, awaited: &AwaitedRuns) -> Vec<&str> {
+        let all = || self.workflows.iter().map(|workflow| &**workflow).collect::<Vec<&str>>();
+        let mut missing = Vec::new();
+        for workflow in &self.workflows {
+            let workflows = vec![workflow.clone()];
+            let alone = AwaitedRuns { workflows, fail_fast: false, ..awaited.clone() };
+            match client.wait_for_runs(&alone, Duration::ZERO).await {
+                Ok(None) => missing.push(&**workflow),
+                Ok(Some(_)) => {}
+                Err(_) => return all(),
+            }
+        }
+        // The last of them may have succeeded meanwhile.
+        if missing.is_empty() { all() } else { missing }
     }
 }

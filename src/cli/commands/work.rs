@@ -251,10 +251,7 @@ impl Work {
         if let Some(id) = &self.item {
             let item = client.item(&self.workflow, id)?.get().await?;
             match self.connection.output {
-                Format::Json => {
-                    let text = serde_json::to_string(&item).map_err(std::io::Error::from)?;
-                    console.document(&text)?;
-                }
+                Format::Json => console.json(&item)?,
                 Format::Table => console.line(standing(&item))?,
             }
             return Ok(());

@@ -93,10 +93,7 @@ impl Register {
         // What was registered before an error stays.
         if result.is_ok() || !all.data.is_empty() {
             match self.connection.output {
-                Format::Json => {
-                    let text = serde_json::to_string(&all).map_err(std::io::Error::from)?;
-                    console.document(&text)?;
-                }
+                Format::Json => console.json(&all)?,
                 Format::Table => {
                     let known = (all.data.len() - all.registered) as u64;
                     let registered = counted(all.registered as u64, "artifact");
@@ -129,8 +126,8 @@ impl Register {
         }
         let directory = Path::new(&self.location);
         let unreadable = |error| CliError::File { verb: "read", path: directory.to_owned(), error };
-        // One directory is one location, however it is reached. Links are left as people know them, but `..`
-        // depends on what they lead to.
+        // The path is the same from every working directory. Symbolic links in it are left as people know
+        // them, unless it contains `..`, which depends on what they lead to: then all of them are resolved.
         let is_parent = |component| component == Component::ParentDir;
         let absolute = match directory.components().any(is_parent) {
             true => directory.canonicalize(),

@@ -4,6 +4,7 @@
 //! stderr are pipes, whose bytes are passed on unchanged. Processes that it leaves behind are not waited for:
 //! once it has ended, a pause in the output ends the copying.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt as _;
@@ -36,7 +37,7 @@ pub struct Child {
 
 impl Child {
     /// Starts the command with these variables added to the environment.
-    pub fn start(command: &[OsString], variables: &[(String, String)]) -> io::Result<Self> {
+    pub fn start(command: &[OsString], variables: &BTreeMap<String, String>) -> io::Result<Self> {
         let (program, arguments) = command.split_first().ok_or(io::ErrorKind::InvalidInput)?;
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {
@@ -48,12 +49,8 @@ impl Child {
                 command.env_remove(name);
             }
         }
-        let process = command
-            .args(arguments)
-            .envs(variables.iter().map(|(name, value)| (name, value)))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
+        let process =
+            command.args(arguments).envs(variables).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let id = process.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         Ok(Self { process, id: id.ok_or_else(|| io::Error::other("it has no process id"))? })
     }

@@ -75,6 +75,6 @@ impl Terms {
     }
 
     fn failure(&self, kind: String, message: String, output: String, exit_code: u8) -> Failure {
-        Failure { kind, message, output, exit_code, tolerate: self.tolerate }
+        Failure { kind, message, output, exit_code: Some(exit_code), tolerate: self.tolerate }
     }
 }

@@ -39,13 +39,13 @@ pub struct End {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {
-    /// `exit 3`, `signal 9`, `min_time` or `not_started`.
+    /// `exit 3`, `signal 9`, `min_time`, `not_started` or `run_lost`.
     pub kind: String,
     pub message: String,
     /// The end of the output.
     pub output: String,
-    /// What `warden run` ended with.
-    pub exit_code: u8,
+    /// Of the command, as a shell shows it. `None` if its end is unknown.
+    pub exit_code: Option<u8>,
     /// As many failures in a row alert nobody.
     pub tolerate: u32,
 }
@@ -128,7 +128,7 @@ impl Failure {
             kind: "run_lost".to_owned(),
             message: "`warden run` ended without a report: how the command ended is unknown".to_owned(),
             output: String::new(),
-            exit_code: 0,
+            exit_code: None,
             tolerate: 0,
         }
     }
@@ -153,7 +153,7 @@ impl Failure {
         ErrorRequest {
             kind: self.kind.clone(),
             message: self.message[..self.message.floor_char_boundary(ERROR_MESSAGE_MAX)].to_owned(),
-            data: json!({"exit_code": self.exit_code}),
+            data: self.exit_code.map(|code| json!({"exit_code": code})).unwrap_or_default(),
             stack: (!output.is_empty()).then_some(output),
             ..ErrorRequest::default()
         }

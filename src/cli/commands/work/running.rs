@@ -34,7 +34,7 @@ pub struct Outcome {
 impl Outcome {
     /// Prints the document of `--output json`.
     pub fn print(&self, console: &mut Console<'_>) -> io::Result<()> {
-        console.document(&serde_json::to_string(&self.tally.document(self.took))?)
+        console.json(&self.tally.document(self.took))
     }
 }
 
