@@ -173,7 +173,7 @@ impl Daemon {
         async move {
             let warnings = look_up(&destinations).await;
             log_warnings(&warnings);
-            server.warn(warnings);
+            server.looked_up(warnings);
         }
     }
 

@@ -57,7 +57,7 @@ impl Reloader {
         let (mut warnings, destinations) = (config.warnings.clone(), config.destinations.clone());
         self.adopt(config).await?;
         let found = look_up(&destinations).await;
-        self.server.warn(found.clone());
+        self.server.looked_up(found.clone());
         warnings.extend(found);
         Ok(Reloaded { needs_restart, warnings })
     }

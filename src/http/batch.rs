@@ -8,6 +8,7 @@ mod answer;
 pub(super) mod line;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -23,7 +24,7 @@ use super::problem::{Problem, success};
 use super::request;
 use super::server::answers::counted;
 use super::server::body::{announced_length, next_data};
-use super::server::{AdmittedLine, Allowed, EachLine, browser};
+use super::server::{AdmittedLine, Allowed, EachLine, Rules, browser};
 use crate::warden::WardenError;
 use crate::warden::intake::Done;
 
@@ -41,11 +42,11 @@ pub async fn batch(allowed: Allowed<EachLine>, request: Request) -> Result<Respo
     let (parts, body) = request.into_parts();
     request::check_readable(&parts.headers)?;
     browser::check_lines(&parts.headers).map_err(Problem::hang_up)?;
-    let batch_max = allowed.server().rules().batch_max;
-    if announced_length(&parts.headers).is_some_and(|length| length > batch_max) {
-        return Err(too_many_bytes(batch_max).hang_up());
+    let rules = allowed.server().rules();
+    if announced_length(&parts.headers).is_some_and(|length| length > rules.batch_max) {
+        return Err(too_many_bytes(rules.batch_max).hang_up());
     }
-    let answer = Batch::new(allowed).run(body).await?;
+    let answer = Batch::new(allowed, rules).run(body).await?;
     let mut response = (success::OK, [(CONTENT_TYPE, NDJSON)], Body::new(answer)).into_response();
     counted(response.extensions_mut());
     Ok(response)
@@ -69,6 +70,8 @@ struct Group {
 /// A batch in progress.
 struct Batch {
     allowed: Allowed<EachLine>,
+    /// Those that were in force when it began.
+    rules: Arc<Rules>,
     lines: usize,
     /// The current group and its size in bytes.
     gathering: Vec<Waiting>,
@@ -80,9 +83,10 @@ struct Batch {
 }
 
 impl Batch {
-    fn new(allowed: Allowed<EachLine>) -> Self {
+    fn new(allowed: Allowed<EachLine>, rules: Arc<Rules>) -> Self {
         Self {
             allowed,
+            rules,
             lines: 0,
             gathering: Vec::new(),
             requests: Vec::new(),
@@ -113,8 +117,8 @@ impl Batch {
 
     async fn read(&mut self, mut body: Body) -> Result<(), Problem> {
         // A byte of the payload may take six in a JSON string: \u0001.
-        let line_max = (self.allowed.server().payload_max() * 6 + LINE_OVERHEAD)
-            .min(self.allowed.server().rules().batch_max);
+        let line_max = self.allowed.server().payload_max() * 6 + LINE_OVERHEAD;
+        let line_max = line_max.min(self.rules.batch_max);
         let mut hold = self.allowed.server().bodies.hold(0)?;
         let mut buffer = BytesMut::new();
         let (mut seen, mut searched) = (0, 0);
@@ -122,8 +126,8 @@ impl Batch {
         let mut overlong = false;
         while let Some(data) = next_data(&mut body).await? {
             seen += data.len() as u64;
-            if seen > self.allowed.server().rules().batch_max {
-                return Err(too_many_bytes(self.allowed.server().rules().batch_max));
+            if seen > self.rules.batch_max {
+                return Err(too_many_bytes(self.rules.batch_max));
             }
             // For the current group, and below for the current line.
             let gathers = seen.min(GROUP_BYTES as u64);
@@ -178,10 +182,10 @@ impl Batch {
         request: Result<Option<AdmittedLine>, Problem>,
         bytes: usize,
     ) -> Result<(), Problem> {
-        if self.lines == self.allowed.server().rules().batch_items_max {
+        let lines_max = self.rules.batch_items_max;
+        if self.lines == lines_max {
             return Err(Problem::batch_too_large(format!(
-                "a batch may have at most {} lines (limits.batch_items_max); send several batches",
-                self.allowed.server().rules().batch_items_max
+                "a batch may have at most {lines_max} lines (limits.batch_items_max); send several batches"
             )));
         }
         self.lines += 1;

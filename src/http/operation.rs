@@ -31,7 +31,7 @@ pub async fn readyz(public: Public, headers: HeaderMap) -> Result<Json<Readiness
     }
     // The path needs no token, so messages, which contain names and addresses, are only for clients with one.
     let sees_all = server.sees_all(&headers);
-    let mut found = server.rules().warnings();
+    let mut found = server.warnings();
     found.extend(health.warnings());
     let view = |warning: Warning| warden_api::health::Warning {
         code: warning.code.as_str().into(),

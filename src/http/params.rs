@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
-use warden_api::run::{variable, variable_value};
+use warden_api::run::{RunEnvironment, variable_value};
 use warden_api::word::{DateStyle, ParamsFormat, RunStatus, Truncate};
 
 use super::problem::Problem;
@@ -51,40 +51,19 @@ fn document(entry: &RunEntry, moment: Moment) -> Value {
 
 /// Assignments that `eval` of any POSIX shell reads.
 fn environment(entry: &RunEntry, moment: Moment) -> Result<String, Problem> {
-    let mut variables = BTreeMap::new();
-    let mut set = |parts: &[&str], value: String| {
-        let name = variable(parts);
-        match variables.insert(name.clone(), value) {
-            None => Ok(()),
-            Some(_) => Err(Problem::invalid(format!(
-                "two parameters would be the variable {name}; rename one, or use format=json"
-            ))),
-        }
+    let params = view::params(&entry.params.clone().unwrap_or_default());
+    let run = RunEnvironment {
+        id: &entry.item,
+        number: Some(entry.number),
+        status: entry.status,
+        started_at: entry.started_at.map(|at| view::told(at, moment)),
+        params: &params,
     };
-    set(&["RUN", "ID"], entry.item.to_string())?;
-    set(&["RUN", "NUMBER"], entry.number.to_string())?;
-    set(&["RUN", "STATUS"], entry.status.to_string())?;
-    let started_at = entry.started_at.map(|at| view::told(at, moment).to_string());
-    set(&["RUN", "STARTED_AT"], started_at.unwrap_or_default())?;
-    let RunParams { shared, jobs } = entry.params.clone().unwrap_or_default();
-    for (name, value) in shared {
-        set(&["SHARED", &name], variable_value(&value))?;
-    }
-    for (job, JobParams { window, params, .. }) in jobs {
-        let instant = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
-        set(&["JOB", &job, "FROM"], instant(window.from))?;
-        set(&["JOB", &job, "TO"], instant(Some(window.to)))?;
-        for (name, value) in params {
-            set(&["JOB", &job, &name], variable_value(&value))?;
-        }
-    }
+    let variables = run
+        .variables()
+        .map_err(|error| Problem::invalid(format!("{error}; change the parameters, or use format=json")))?;
     let mut text = String::new();
     for (name, value) in variables {
-        if value.contains('\0') {
-            return Err(Problem::invalid(format!(
-                "the variable {name} would contain a zero byte, which no shell can hold; use format=json"
-            )));
-        }
         let _ = writeln!(text, "{name}='{}'", value.replace('\'', "'\\''"));
     }
     Ok(text)

@@ -289,7 +289,7 @@ impl From<WardenError> for Problem {
             WardenError::RequirementNotMet(unmet) => {
                 Self::requirement_not_met(detail).about_requirements(unmet)
             }
-            WardenError::NoRunOpen(_) => Self::no_run_open(detail),
+            WardenError::NoRunOpen(_) | WardenError::NoRunBegun(_) => Self::no_run_open(detail),
             WardenError::RunNotFound { .. } => Self::run_not_found(detail),
             WardenError::ItemNotFound => Self::item_not_found(detail),
             WardenError::ItemConflict { .. } | WardenError::ItemNotClosed { .. } => {

@@ -22,15 +22,15 @@ use super::course;
 use super::document::{idempotency_key, optional_document};
 use super::items::show;
 use super::json::Json;
-use super::page::{self, read_cursor, write_cursor};
+use super::page::{self, number_cursor, read_number_cursor};
 use super::params;
 use super::problem::{Problem, success};
 use super::request::{self, Query};
 use super::server::exchange::Exchange;
 use super::server::{Allowed, AnyWorkflow, InPath, Services};
 use super::view::{self, RunFacts, RunsFacts, Sent};
-use crate::model::run::Window;
-use crate::model::{ItemNumber, Position, RunEntry, RunHistory, Timestamp, WorkflowName, Zone};
+use crate::model::run::{Lineage, Window};
+use crate::model::{RunEntry, RunHistory, WorkflowName, Zone};
 use crate::warden::WardenError;
 use crate::warden::intake::{CreateItem, Done, Plan, RunTerms};
 use crate::warden::report::ReportError;
@@ -128,10 +128,10 @@ pub async fn list(
     let (actor, tool, process_type) = (actor?, tool?, process_type?);
     let (sources, targets) = (query.all("source"), query.all("target"));
     let limit = page::limit(&mut query)?;
-    let before = query.one("cursor")?.map(|text| read_cursor(&text)).transpose()?;
-    let before = before.map(|place| place.number.0);
+    let before = query.one("cursor")?.map(|text| read_number_cursor(&text)).transpose()?;
+    let unknown = Lineage::default();
     let is_wanted = |entry: &RunEntry| {
-        let lineage = entry.lineage.clone().unwrap_or_default();
+        let lineage = entry.lineage.as_ref().unwrap_or(&unknown);
         (statuses.is_empty() || statuses.contains(&entry.status))
             && since.is_none_or(|since| entry.created_at >= since)
             && actor.as_ref().is_none_or(|actor| lineage.actor.as_ref() == Some(actor))
@@ -143,12 +143,7 @@ pub async fn list(
     let RunPage { data, next } = services.runs.list(&workflow, before, limit, is_wanted).await?;
     let moment = services.moment();
     let data = data.into_iter().map(|entry| RunFacts(entry, moment).into()).collect();
-    Ok(Json(Page { data, next_cursor: next.map(|number| write_cursor(place_of(number))) }))
-}
-
-/// A place in the ledger, which is ordered by number alone.
-fn place_of(number: u64) -> Position {
-    Position { deadline: Timestamp::from_millis(0), number: ItemNumber(number) }
+    Ok(Json(Page { data, next_cursor: next.map(number_cursor) }))
 }
 
 pub async fn current(allowed: Allowed<InPath<WorkflowName>>) -> Result<Response, Problem> {

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use super::{Document, DocumentId};
 use crate::model::item::StepEvent;
-use crate::model::run::RunStatus;
-use crate::model::{IndexedItem, RunEntry, WorkflowName};
+use crate::model::{IndexedItem, WorkflowName};
 
 /// A durable change.
 #[expect(clippy::large_enum_variant, reason = "nearly all changes are of items")]
@@ -15,8 +14,6 @@ pub enum Change {
     Item { before: Option<IndexedItem>, after: Option<IndexedItem> },
     /// Something happened at a step of an item, by the change told before.
     Step { workflow: WorkflowName, event: StepEvent },
-    /// A run was made, or its status changed, by the change told before. Not told of an opened store.
-    Run { workflow: WorkflowName, before: Option<RunStatus>, after: Box<RunEntry> },
     /// A document was written, possibly over another one with its id. Only for [told](Document::is_told)
     /// ones. A workflow is told just before its first item.
     Put(Document),

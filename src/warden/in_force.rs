@@ -75,8 +75,8 @@ pub async fn stored_definitions(
 }
 
 impl Warden {
-    /// Stores the definition of a workflow, which is not in force by that. Returns whether the workflow is
-    /// new.
+    /// Stores the definition of a workflow, which [`Warden::adopt`] puts in force afterwards. Returns whether
+    /// the workflow is new.
     pub async fn store_definition(
         &self,
         name: &WorkflowName,
@@ -96,7 +96,7 @@ impl Warden {
     ///
     /// # Errors
     /// The items of a workflow could not be read: everything is in force, but some of its items stay in
-    /// groups of the former labels until the next time.
+    /// groups of the former labels until the next change of the configuration.
     pub async fn adopt(&self, adopted: Adopted) -> Result<(), StoreError> {
         let Adopted { policies, receivers, redrives } = adopted;
         let InForce { census, expected, step_counts, notifier, clock, one_at_a_time, .. } = &self.in_force;

@@ -34,7 +34,11 @@ pub(super) fn log_exhausted(item: &Item) {
     tracing::warn!(%workflow, item = %id, error, losses = course.losses, "item failed: its leases ran out");
 }
 
-/// An instant of the wall clock that is past, by the steady clock.
+/// An instant that a client read off the wall clock, as one of the steady clock, at most now.
+///
+/// # Errors
+///
+/// It is further in the future than the clocks of two machines differ.
 pub(super) fn past(at: Timestamp, moment: Moment) -> Result<Timestamp, WardenError> {
     if at > moment.wall(moment.now.after(AHEAD_MAX)) {
         return Err(WardenError::Invalid(format!("at is {at}, which is in the future")));

@@ -165,7 +165,7 @@ impl Observer for StepCounts {
             match change {
                 Change::Step { workflow, event } => self.note(workflow, event),
                 Change::Removed(DocumentId::Workflow(workflow)) => self.forget(workflow),
-                Change::Item { .. } | Change::Run { .. } | Change::Put(_) | Change::Removed(_) => {}
+                Change::Item { .. } | Change::Put(_) | Change::Removed(_) => {}
             }
         }
     }

@@ -59,6 +59,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct Server {
     warden: Arc<Warden>,
     rules: RwLock<Arc<Rules>>,
+    /// What was found when the names in the configuration were resolved last.
+    looked_up: RwLock<Vec<Warning>>,
     address: SocketAddr,
     operations: Operations,
     changes: mpsc::Sender<ConfigChange>,
@@ -86,6 +88,7 @@ impl Server {
             metrics: HttpMetrics::new(warden.clock.wall()),
             warden,
             rules: RwLock::new(Arc::new(Rules::new(config, address))),
+            looked_up: RwLock::default(),
             address,
             operations: Operations::of(&routes),
             changes,
@@ -110,8 +113,8 @@ impl Server {
 
     /// Goes by another configuration from the next request on.
     pub fn adopt(&self, config: &Config) {
-        let rules = Arc::new(Rules::new(config, self.address));
-        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
+        let rules = self.rules().renewed(config, self.address);
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 
     /// What requests are judged by. A request goes by one configuration throughout its checks.
@@ -119,9 +122,15 @@ impl Server {
         self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Adds warnings to those of the configuration.
-    pub fn warn(&self, warnings: Vec<Warning>) {
-        self.rules().warn(warnings);
+    /// What was found when the names in the configuration were resolved, in place of what was found last.
+    pub fn looked_up(&self, warnings: Vec<Warning>) {
+        *self.looked_up.write().unwrap_or_else(PoisonError::into_inner) = warnings;
+    }
+
+    /// The warnings of the configuration, and of the names in it.
+    pub(super) fn warnings(&self) -> Vec<Warning> {
+        let looked_up = self.looked_up.read().unwrap_or_else(PoisonError::into_inner);
+        [&self.rules().warnings[..], &looked_up[..]].concat()
     }
 
     /// The outcome of a reload, for the metrics.

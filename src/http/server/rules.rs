@@ -1,7 +1,7 @@
 //! What requests are judged by: replaced as a whole when the configuration is reloaded.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
@@ -19,9 +19,11 @@ pub struct Rules {
     pub batch_max: u64,
     /// The most lines of a batch.
     pub batch_items_max: usize,
-    /// The permits of requests in flight. Requests that began under other rules are not counted here.
+    requests_max: usize,
+    /// The permits of requests in flight. With another `requests_max`, requests that began before are not
+    /// counted here.
     pub(super) in_flight: Arc<Semaphore>,
-    warnings: RwLock<Vec<Warning>>,
+    pub(super) warnings: Vec<Warning>,
 }
 
 impl Rules {
@@ -33,17 +35,19 @@ impl Rules {
             browsers: Browsers::new(config),
             batch_max: limits.batch_max,
             batch_items_max: limits.batch_items_max,
+            requests_max: limits.requests_max,
             in_flight: Arc::new(Semaphore::new(limits.requests_max)),
-            warnings: RwLock::new(config.warnings.clone()),
+            warnings: config.warnings.clone(),
         }
     }
 
-    pub(super) fn warn(&self, warnings: Vec<Warning>) {
-        self.warnings.write().unwrap_or_else(PoisonError::into_inner).extend(warnings);
-    }
-
-    /// The warnings of the configuration, and those found when its names were resolved.
-    pub fn warnings(&self) -> Vec<Warning> {
-        self.warnings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The rules of another configuration, which count the requests in flight as well.
+    pub(super) fn renewed(&self, config: &Config, address: SocketAddr) -> Self {
+        let rules = Self::new(config, address);
+        if rules.requests_max == self.requests_max {
+            Self { in_flight: self.in_flight.clone(), ..rules }
+        } else {
+            rules
+        }
     }
 }

@@ -48,7 +48,7 @@ impl Item {
     pub fn report(&mut self, mut error: ItemError) -> Result<(), ItemRefusal> {
         check_data(&error.data)?;
         error.step = self.step.clone();
-        // It may be told later.
+        // A reporter may give an instant that is too early.
         error.at = error.at.max(self.began_at());
         if error.fatal && self.failed_at.is_none() {
             self.failed_at = Some(error.at);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Item, ItemError, ItemRefusal, Merge};
+use super::{Closing, Item, ItemError, ItemRefusal, Merge};
 use crate::model::name::is_name;
 use crate::model::run::{COUNTS_MAX, Counts, HeldFor, Run, RunDetail, RunParams};
 use crate::model::{ClockTime, CloseOutcome, Moment, Policy, Timestamp};
@@ -71,23 +71,25 @@ impl Item {
         let counts = self.counts_with(end.counts.iter().map(|(name, count)| (name, Some(*count))))?;
         let version = self.version;
         match &end.kind {
-            RunEndKind::Close(outcome) => self.close(policy.closing(*outcome, now)),
+            RunEndKind::Close(outcome) => {
+                self.close(Closing { ended_at: end.at, ..policy.closing(*outcome, now) });
+            }
             RunEndKind::Fail(error) => self.report(ItemError::clone(error))?,
         }
-        self.note_run_end(end.at);
         self.replace_counts(counts);
         self.version = version + 1;
         Ok(())
     }
 
-    /// Nothing of it happened before. A run can have begun before its item was created.
+    /// Before which nothing about it can have happened: its creation, or the beginning of a run that began
+    /// earlier.
     pub(super) fn began_at(&self) -> Timestamp {
         let started_at = self.run.as_ref().and_then(|run| run.started_at);
         started_at.unwrap_or(self.created_at).min(self.created_at)
     }
 
     /// Takes note of when a run ended, if it has and that was told.
-    pub fn note_run_end(&mut self, at: Option<Timestamp>) {
+    pub(super) fn note_run_end(&mut self, at: Option<Timestamp>) {
         let has_ended = self.failed_at.is_some() || self.closed.is_some();
         let began_at = self.began_at();
         if let (Some(run), Some(at)) = (&mut self.run, at.filter(|_| has_ended)) {
@@ -107,8 +109,8 @@ impl Item {
         }
     }
 
-    /// A run that goes on has not ended when that was told.
-    pub fn forget_run_end(&mut self) {
+    /// A run that goes on has no end, also if one was told.
+    pub(super) fn forget_run_end(&mut self) {
         if let Some(run) = &mut self.run {
             run.ended_at = None;
             // A held run that failed has not begun. It begins once it may.
@@ -121,7 +123,7 @@ impl Item {
     /// # Errors
     ///
     /// The item is no run, a name is none, or there would be too many.
-    pub fn counts_after(
+    pub(super) fn counts_after(
         &self,
         change: &Merge<BTreeMap<Arc<str>, Option<i64>>>,
     ) -> Result<Counts, ItemRefusal> {

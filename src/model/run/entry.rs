@@ -78,7 +78,7 @@ impl Item {
             item: self.id.clone(),
             item_number: self.number,
             status,
-            held: run.held.filter(|_| status == RunStatus::Held),
+            held: self.held_for(),
             created_at: self.created_at,
             started_at: run.started_at,
             ended_at,

@@ -10,13 +10,11 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::policy::{Requirement, RunPolicy};
-use super::{Counts, HeldFor, JobName, RunEntry, RunStatus, Single, Unmet, UnmetReason};
+use super::{Counts, HOLD_AFTER_MAX, HeldFor, JobName, RunEntry, RunStatus, Single, Unmet, UnmetReason};
 use crate::model::{ItemId, Timestamp, WorkflowName};
 
 /// The most open runs, and the most waiting ones, that are listed.
 pub const LISTED_MAX: usize = 64;
-/// The most failed runs in a row that are told apart.
-pub const FAILURES_KEPT: usize = 100;
 /// How many ended runs are remembered, for when the latest one is retried or discarded.
 const ENDED_KEPT: usize = 8;
 
@@ -52,6 +50,15 @@ impl Unended {
     fn remove(&mut self, number: u64) {
         self.count = self.count.saturating_sub(1);
         self.listed.remove(&number);
+    }
+
+    /// Lists runs that were found in the ledger, the first [`LISTED_MAX`] of them. If none was found, there
+    /// are none.
+    pub fn list(&mut self, numbers: impl IntoIterator<Item = u64>) {
+        self.listed = numbers.into_iter().take(LISTED_MAX).collect();
+        if self.listed.is_empty() {
+            self.count = 0;
+        }
     }
 
     /// Whether there are runs, and none of them is listed.
@@ -100,7 +107,7 @@ pub struct RunHistory {
     pub ended: Vec<Ended>,
     /// The latest success by the time of its end.
     pub last_success: Option<Ended>,
-    /// The runs that failed since the last success or release, the latest [`FAILURES_KEPT`] of them.
+    /// The runs that failed since the last success or release, the latest [`HOLD_AFTER_MAX`] of them.
     pub failures: BTreeSet<u64>,
     /// Where the next window of a job begins, by the wall clock.
     pub watermarks: BTreeMap<JobName, Timestamp>,
@@ -201,7 +208,7 @@ impl RunHistory {
         self.open.listed.last().copied()
     }
 
-    /// The latest run by number, if it has ended. Discarded ones are left out.
+    /// The latest run that has begun, by number, if it has ended. Discarded ones are left out.
     pub fn latest_ended(&self) -> Option<Ended> {
         let latest = self.ended.last().copied()?;
         let is_overtaken = |number: u64| number > latest.number;
@@ -263,7 +270,7 @@ impl RunHistory {
             RunStatus::Failed => {
                 self.note_end(after);
                 self.failures.insert(number);
-                if self.failures.len() > FAILURES_KEPT {
+                if self.failures.len() > HOLD_AFTER_MAX as usize {
                     self.failures.pop_first();
                 }
             }
@@ -284,9 +291,9 @@ impl RunHistory {
         }
     }
 
-    /// The windows of a successful run are done, unless it was a backfill.
+    /// The windows of a successful run are done. It was no backfill.
     fn advance(&mut self, entry: &RunEntry) {
-        let Some(params) = entry.params.as_ref().filter(|_| entry.backfill.is_none()) else { return };
+        let Some(params) = &entry.params else { return };
         for (job, params) in &params.jobs {
             let watermark = self.watermarks.entry(job.clone()).or_insert(params.window.to);
             *watermark = params.window.to.max(*watermark);
@@ -339,23 +346,7 @@ impl RunHistory {
         self.failures.clear();
     }
 
-    /// Lists open runs from the ledger, the newest first to come.
-    pub fn list_open(&mut self, numbers: impl IntoIterator<Item = u64>) {
-        self.open.listed = numbers.into_iter().take(LISTED_MAX).collect();
-        if self.open.listed.is_empty() {
-            self.open.count = 0;
-        }
-    }
-
-    /// Lists waiting runs from the ledger, the oldest first to come.
-    pub fn list_waiting(&mut self, numbers: impl IntoIterator<Item = u64>) {
-        self.waiting.listed = numbers.into_iter().take(LISTED_MAX).collect();
-        if self.waiting.listed.is_empty() {
-            self.waiting.count = 0;
-        }
-    }
-
-    /// Whether it decides about future runs, so that it must be kept.
+    /// Whether it must be kept although the ledger is empty and nobody has defined the workflow.
     pub fn is_needed(&self) -> bool {
         self.has_unended() || self.hold.is_some()
     }

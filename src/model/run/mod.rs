@@ -12,7 +12,8 @@
 //! * The windows of successful runs that are no backfills leave no gap: a window begins where the last
 //!   successful one ended, or earlier.
 //! * A held run has no deadline and no window. Both begin when it opens.
-//! * A backfill counts for `single` alone: its success and its failure say nothing about how things stand.
+//! * An open backfill is an open run like others, but its success and its failure say nothing about how
+//!   things stand.
 //! * A discarded run counts as not made: it changes neither streak nor watermarks, and satisfies and blocks
 //!   nobody.
 
@@ -35,9 +36,7 @@ pub use warden_api::run::Lineage;
 pub use warden_api::word::{HeldFor, ReleaseAs, RunStatus, Single, Truncate, Unmet, UnmetReason};
 
 pub use self::entry::{RunEntry, RunError};
-pub use self::history::{
-    Ended, FAILURES_KEPT, Hold, Judgement, LISTED_MAX, RunHistory, RunRefusal, UnmetRequirement,
-};
+pub use self::history::{Ended, Hold, Judgement, LISTED_MAX, RunHistory, RunRefusal, UnmetRequirement};
 pub use self::policy::{JobPolicy, Requirement, RunPolicy};
 pub use self::window::Window;
 use super::Timestamp;

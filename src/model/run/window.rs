@@ -84,7 +84,7 @@ impl Zone {
     }
 
     /// The first instant of a day, which is later than midnight where clocks are put forward then.
-    pub fn first_instant(self, date: NaiveDate) -> Option<Timestamp> {
+    fn first_instant(self, date: NaiveDate) -> Option<Timestamp> {
         let midnight = date.and_hms_opt(0, 0, 0)?;
         // No zone has ever skipped more than a day.
         (0..=24 * 4).find_map(|quarters| {

@@ -3,7 +3,7 @@
 use super::{Outcome, Rows, artifacts, runs};
 use crate::store::{Change, Document, DocumentId, DocumentSet};
 
-/// The most parts of an incident or replay that one command removes.
+/// The most parts of a document that one command removes.
 const PARTS_AT_ONCE: usize = 200;
 
 /// Writes a document, possibly over another one with its id.

@@ -85,11 +85,11 @@ pub enum Command {
     /// Removes the payload of a closed item, if it is one. Outcome: `Done`.
     DropPayload(ItemNumber),
     /// Writes documents atomically, each possibly over another one with its id. Outcomes: `Done`; and
-    /// `StorageFull` if all of them are chunks of a replay.
+    /// `StorageFull` if all of them are chunks of a replay, or definitions of workflows.
     Put(Vec<Document>),
     /// Removes a document with its parts, if it exists. Outcomes: `Done`; `Partly` if so many parts remain
     /// that the command must be repeated; `WorkflowInUse` for a workflow that has an item, even a closed one,
-    /// or an artifact, or an open incident.
+    /// or an artifact, or an open incident, and for the history of runs of which some have not ended.
     Remove(DocumentId),
     /// Registers, changes, claims or forgets artifacts.
     Artifacts(Box<ArtifactCommand>),
@@ -135,11 +135,7 @@ impl Command {
         match self {
             Self::Create(_) => Growth::Items,
             Self::IfMatching { command, .. } => command.growth(),
-            Self::Put(documents)
-                if documents.iter().all(|document| matches!(document, Document::ReplayChunk(..))) =>
-            {
-                Growth::Items
-            }
+            Self::Put(documents) if documents.iter().all(is_of_client) => Growth::Items,
             Self::Report { .. } => Growth::Detail,
             Self::Patch { patch: ItemPatch { labels, progress, counts, .. }, .. }
                 if labels.is_some() || progress.is_some() || counts.is_some() =>
@@ -159,6 +155,11 @@ impl Command {
     }
 }
 
+/// Whether it is as large as a client makes it.
+fn is_of_client(document: &Document) -> bool {
+    matches!(document, Document::ReplayChunk(..) | Document::Workflow(_))
+}
+
 /// How much more space a command may need than it frees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Growth {
@@ -167,7 +168,7 @@ pub enum Growth {
     /// Progress, labels or an error of an existing item, and changes of artifacts. Refused when the reserve
     /// is nearly used up.
     Detail,
-    /// New items and artifacts, and selections of replays. Refused first.
+    /// New items and artifacts, definitions of workflows, and selections of replays. Refused first.
     Items,
 }
 

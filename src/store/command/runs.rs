@@ -41,13 +41,10 @@ pub(super) fn begin<R: Rows>(
     changes: &mut Vec<Change>,
 ) -> Result<Result<(Run, RunDetail), Outcome>, R::Error> {
     let RunCreation { lineage, started_at, backfill, policy, now } = creation;
-    let mut history = history(workflow, rows)?;
     if let Some(started_at) = *started_at {
-        // It has run. Of what it processed nothing is known, so it has no window.
-        let run =
-            Run { number: history.last_number + 1, held: None, started_at: Some(started_at), ended_at: None };
-        return Ok(Ok((run, RunDetail { lineage: lineage.clone(), ..RunDetail::default() })));
+        return Ok(Ok(let_in(creation, started_at, workflow, rows)?));
     }
+    let mut history = history(workflow, rows)?;
     let others = required(policy, rows)?;
     let held = match history.judge(&policy.runs, |name| others.get(name), now.now) {
         Judgement::Refused(refusal) => {
@@ -84,8 +81,18 @@ pub(super) fn restore<R: Rows>(
     workflow: &WorkflowName,
     rows: &mut R,
 ) -> Result<(Run, RunDetail), R::Error> {
+    let_in(creation, creation.now.now, workflow, rows)
+}
+
+/// A run that has begun already. Of what it processes nothing is known, so it has no window.
+fn let_in<R: Rows>(
+    creation: &RunCreation,
+    started_at: Timestamp,
+    workflow: &WorkflowName,
+    rows: &mut R,
+) -> Result<(Run, RunDetail), R::Error> {
     let number = history(workflow, rows)?.last_number + 1;
-    let run = Run { number, held: None, started_at: Some(creation.now.now), ended_at: None };
+    let run = Run { number, held: None, started_at: Some(started_at), ended_at: None };
     Ok((run, RunDetail { lineage: creation.lineage.clone(), ..RunDetail::default() }))
 }
 
@@ -246,25 +253,18 @@ pub(super) fn follow<R: Rows>(
     let stood = history(workflow, rows)?;
     let mut history = stood.clone();
     history.follow(before, &after);
-    let was = before.map(|before| before.status);
-    documents::put(Document::Run(workflow.clone(), Box::new(after.clone())), rows, changes)?;
+    documents::put(Document::Run(workflow.clone(), Box::new(after)), rows, changes)?;
     if history.open.needs_listing() {
         let open = |entry: &RunEntry| entry.status == RunStatus::Open;
         let numbers = numbers(workflow, rows)?.into_iter().rev();
-        history.list_open(listed(workflow, numbers, history.open.count, open, rows)?);
+        history.open.list(listed(workflow, numbers, history.open.count, open, rows)?);
     }
     if history.waiting.needs_listing() {
         let waits = |entry: &RunEntry| entry.held == Some(HeldFor::Requirement);
         let numbers = numbers(workflow, rows)?.into_iter();
-        history.list_waiting(listed(workflow, numbers, history.waiting.count, waits, rows)?);
+        history.waiting.list(listed(workflow, numbers, history.waiting.count, waits, rows)?);
     }
-    if history != stood {
-        put(workflow, history, rows, changes)?;
-    }
-    if was != Some(after.status) {
-        changes.push(Change::Run { workflow: workflow.clone(), before: was, after: Box::new(after) });
-    }
-    Ok(())
+    if history == stood { Ok(()) } else { put(workflow, history, rows, changes) }
 }
 
 /// The numbers in the ledger, in order.

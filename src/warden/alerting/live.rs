@@ -126,11 +126,7 @@ impl Observer for LiveIncidents {
                 Change::Removed(DocumentId::Incident(id)) => {
                     self.write().retain(|_, incident| incident.id != *id);
                 }
-                Change::Item { .. }
-                | Change::Step { .. }
-                | Change::Run { .. }
-                | Change::Put(_)
-                | Change::Removed(_) => {}
+                Change::Item { .. } | Change::Step { .. } | Change::Put(_) | Change::Removed(_) => {}
             }
         }
     }

@@ -409,7 +409,7 @@ impl Observer for KnownArtifacts {
                 Change::Put(Document::Artifact(artifact)) => index.put(artifact),
                 Change::Removed(DocumentId::Artifact(id)) => index.remove(id),
                 Change::Put(_) | Change::Removed(_) => {}
-                Change::Item { .. } | Change::Step { .. } | Change::Run { .. } => {}
+                Change::Item { .. } | Change::Step { .. } => {}
             }
         }
     }

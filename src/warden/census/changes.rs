@@ -132,7 +132,7 @@ impl Observer for Census {
                     state.accounts.count_on(incident, moment.now);
                 }
                 Change::Removed(DocumentId::Workflow(name)) => state.forget_workflow(name),
-                Change::Step { .. } | Change::Run { .. } | Change::Put(_) | Change::Removed(_) => {}
+                Change::Step { .. } | Change::Put(_) | Change::Removed(_) => {}
             }
         }
         self.wake(&mut state);

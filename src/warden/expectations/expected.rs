@@ -289,11 +289,7 @@ impl Observer for ExpectedWork {
                 Change::Put(Document::Progress(workflow, progress)) => {
                     self.committed_progress(workflow, progress);
                 }
-                Change::Item { .. }
-                | Change::Step { .. }
-                | Change::Run { .. }
-                | Change::Put(_)
-                | Change::Removed(_) => {}
+                Change::Item { .. } | Change::Step { .. } | Change::Put(_) | Change::Removed(_) => {}
             }
         }
     }

@@ -82,11 +82,7 @@ impl Observer for KnownReplays {
             match change {
                 Change::Put(Document::Replay(replay)) => self.put(replay),
                 Change::Removed(DocumentId::Replay(id)) => drop(self.write().remove(id)),
-                Change::Item { .. }
-                | Change::Step { .. }
-                | Change::Run { .. }
-                | Change::Put(_)
-                | Change::Removed(_) => {}
+                Change::Item { .. } | Change::Step { .. } | Change::Put(_) | Change::Removed(_) => {}
             }
         }
     }

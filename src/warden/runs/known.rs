@@ -32,8 +32,13 @@ impl KnownRuns {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn get(&self, workflow: &WorkflowName) -> Option<RunHistory> {
-        self.lock().histories.get(workflow).cloned()
+    /// What `view` makes of a history, under the lock; `None` if the workflow has none.
+    pub(super) fn view<T>(&self, workflow: &WorkflowName, view: impl FnOnce(&RunHistory) -> T) -> Option<T> {
+        self.lock().histories.get(workflow).map(view)
+    }
+
+    pub(super) fn contains(&self, workflow: &WorkflowName) -> bool {
+        self.lock().histories.contains_key(workflow)
     }
 
     pub(super) fn all<T>(&self, view: impl Fn(WorkflowName, &RunHistory) -> T) -> Vec<T> {
@@ -98,11 +103,7 @@ impl Observer for KnownRuns {
                     state.touched.insert(workflow.clone());
                     has_changed = true;
                 }
-                Change::Item { .. }
-                | Change::Step { .. }
-                | Change::Run { .. }
-                | Change::Put(_)
-                | Change::Removed(_) => {}
+                Change::Item { .. } | Change::Step { .. } | Change::Put(_) | Change::Removed(_) => {}
             }
         }
         if has_changed {

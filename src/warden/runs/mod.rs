@@ -91,7 +91,7 @@ impl Runs {
     /// What the runs of a workflow have come to. Fails if there is no such workflow.
     pub fn history(&self, workflow: &WorkflowName) -> Result<RunHistory, WardenError> {
         self.check_workflow(workflow)?;
-        Ok(self.known.get(workflow).unwrap_or_default())
+        Ok(self.known.view(workflow, RunHistory::clone).unwrap_or_default())
     }
 
     /// Of all workflows that have or had runs.
@@ -111,7 +111,7 @@ impl Runs {
     }
 
     fn check_workflow(&self, workflow: &WorkflowName) -> Result<(), WardenError> {
-        if self.workflows.contains(workflow) || self.known.get(workflow).is_some() {
+        if self.workflows.contains(workflow) || self.known.contains(workflow) {
             return Ok(());
         }
         Err(WardenError::WorkflowUnknown(workflow.clone()))
@@ -127,8 +127,12 @@ impl Runs {
     ) -> Result<RunPage, WardenError> {
         self.check_workflow(workflow)?;
         let (mut data, mut below, mut scanned) = (Vec::new(), before, 0);
+        // More each time: those that are wanted may lie far apart.
+        let mut at_once = limit + 1;
         loop {
-            let entries = self.entries_before(workflow, below, ENTRIES_AT_ONCE.min(limit + 1)).await?;
+            at_once = at_once.min(ENTRIES_AT_ONCE);
+            let entries = self.entries_before(workflow, below, at_once).await?;
+            at_once *= 2;
             let Some(last) = entries.last().map(|entry| entry.number) else {
                 return Ok(RunPage { data, next: None });
             };
@@ -162,7 +166,8 @@ impl Runs {
 
     /// The newest open run.
     pub async fn current(&self, workflow: &WorkflowName) -> Result<Item, WardenError> {
-        let number = self.history(workflow)?.newest_open();
+        self.check_workflow(workflow)?;
+        let number = self.known.view(workflow, RunHistory::newest_open).flatten();
         let entry = match number {
             Some(number) => self.entry(workflow, number).await?,
             None => None,
@@ -176,6 +181,7 @@ impl Runs {
 
     /// The run whose item has this id, or else the newest one that has begun.
     pub async fn begun(&self, workflow: &WorkflowName, id: Option<&ItemId>) -> Result<RunEntry, WardenError> {
+        self.check_workflow(workflow)?;
         if let Some(id) = id {
             let key = ItemKey { workflow: workflow.clone(), id: id.clone() };
             let run = self.store.get(key).await?.and_then(|item| item.run);
@@ -189,20 +195,20 @@ impl Runs {
             Some(id) => entry.item == *id,
             None => entry.started_at.is_some(),
         };
-        let mut before = None;
+        let (mut below, mut at_once) = (None, 1);
         loop {
-            let RunPage { data, next } = self.list(workflow, before, 1, is_it).await?;
-            if let Some(entry) = data.into_iter().next() {
+            let entries = self.entries_before(workflow, below, at_once).await?;
+            let Some(last) = entries.last() else { break };
+            (below, at_once) = (Some(last.number), ENTRIES_AT_ONCE);
+            if let Some(entry) = entries.into_iter().find(is_it) {
                 return Ok(entry);
             }
-            before = next;
-            if before.is_none() {
-                return Err(match id {
-                    Some(id) => WardenError::RunNotFound { workflow: workflow.clone(), id: id.clone() },
-                    None => WardenError::NoRunOpen(workflow.clone()),
-                });
-            }
         }
+        let workflow = workflow.clone();
+        Err(match id {
+            Some(id) => WardenError::RunNotFound { workflow, id: id.clone() },
+            None => WardenError::NoRunBegun(workflow),
+        })
     }
 
     async fn entry(&self, workflow: &WorkflowName, number: u64) -> Result<Option<RunEntry>, StoreError> {
@@ -301,7 +307,8 @@ impl Runs {
 
     /// Opens waiting runs, and closes failed ones that a later success has made up for, until `stop`.
     pub(super) async fn run(&self, stop: CancellationToken) {
-        let mut left = self.known.names();
+        // The opened store was told of each history, which touched all of them.
+        let mut left = BTreeSet::new();
         loop {
             left.extend(self.known.take_touched());
             let mut again = BTreeSet::new();
@@ -332,7 +339,7 @@ impl Runs {
         self.close_made_up(workflow).await?;
         let requiring = self.workflows.requiring(workflow);
         for name in requiring.into_iter().chain([workflow.clone()]) {
-            if self.known.get(&name).is_none_or(|history| history.waiting.count == 0) {
+            if self.known.view(&name, |history| history.waiting.count).unwrap_or_default() == 0 {
                 continue;
             }
             let open = || Command::OpenWaiting {
@@ -417,9 +424,12 @@ impl Runs {
 
     /// Removes the runs beyond the most that are kept.
     async fn sweep_surplus(&self, workflow: &WorkflowName) -> Result<(), StoreError> {
-        let Some(history) = self.known.get(workflow) else { return Ok(()) };
+        let last = self.known.view(workflow, |history| history.last_number).unwrap_or_default();
         let most = self.workflows.policy(workflow).runs.retention_max;
-        let mut below = Some(history.last_number.saturating_sub(most).saturating_add(1));
+        if last <= most {
+            return Ok(());
+        }
+        let mut below = Some(last - most + 1);
         while below.is_some() {
             let entries = self.entries_before(workflow, below, BATCH).await?;
             below = entries.last().map(|entry| entry.number);
@@ -445,7 +455,7 @@ impl Runs {
 
     /// Nothing is left of the runs of a workflow. If nobody has defined it, its history goes too.
     async fn forget_unused(&self, workflow: &WorkflowName) -> Result<(), StoreError> {
-        let is_needed = self.known.get(workflow).is_some_and(|history| history.is_needed());
+        let is_needed = self.known.view(workflow, RunHistory::is_needed).unwrap_or_default();
         if is_needed || self.workflows.is_configured(workflow) {
             return Ok(());
         }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::Runs;
-use crate::model::run::{Ended, JobPolicy, RunStatus};
-use crate::model::{JobName, Moment, Timestamp, WorkflowName, Zone};
+use crate::model::run::{Ended, JobPolicy, RunPolicy, RunStatus};
+use crate::model::{JobName, Moment, RunHistory, Timestamp, WorkflowName, Zone};
 use crate::warden::WardenError;
 
 /// The longest wait of a request.
@@ -119,31 +119,42 @@ impl Runs {
         covers: Option<Timestamp>,
         now: Moment,
     ) -> Verdict {
-        let Some(history) = self.known.get(workflow) else { return Verdict::NotYet };
-        let Some(latest) = history.latest_ended() else { return Verdict::NotYet };
-        let since = match since {
-            Since::Ever => Timestamp::MIN,
-            Since::At(instant) => instant,
-            Since::Today(zone) => zone.day_of(now.wall(now.now)).unwrap_or(Timestamp::MIN),
+        let policy = self.workflows.policy(workflow);
+        let verdict = |history: &RunHistory| judge(history, &policy.runs, since, covers, now);
+        self.known.view(workflow, verdict).unwrap_or(Verdict::NotYet)
+    }
+}
+
+/// What the latest run of a workflow says to a request that waits.
+fn judge(
+    history: &RunHistory,
+    policy: &RunPolicy,
+    since: Since,
+    covers: Option<Timestamp>,
+    now: Moment,
+) -> Verdict {
+    let Some(latest) = history.latest_ended() else { return Verdict::NotYet };
+    let since = match since {
+        Since::Ever => Timestamp::MIN,
+        Since::At(instant) => instant,
+        Since::Today(zone) => zone.day_of(now.wall(now.now)).unwrap_or(Timestamp::MIN),
+    };
+    if now.wall(latest.at) < since {
+        return Verdict::NotYet;
+    }
+    if latest.status != RunStatus::Success {
+        return Verdict::Failed(latest.number);
+    }
+    let is_covered = |instant: Timestamp| {
+        let watermarks = &history.watermarks;
+        let is_covered_by = |(job, policy): (&JobName, &JobPolicy)| {
+            watermarks.get(job).is_some_and(|watermark| instant < *watermark)
+                && policy.window.initial_from.is_none_or(|from| from <= instant)
         };
-        if now.wall(latest.at) < since {
-            return Verdict::NotYet;
-        }
-        if latest.status != RunStatus::Success {
-            return Verdict::Failed(latest.number);
-        }
-        let policy = self.workflows.policy(workflow).runs.clone();
-        let is_covered = |instant: Timestamp| {
-            let watermarks = &history.watermarks;
-            let is_covered_by = |(job, policy): (&JobName, &JobPolicy)| {
-                watermarks.get(job).is_some_and(|watermark| instant < *watermark)
-                    && policy.window.initial_from.is_none_or(|from| from <= instant)
-            };
-            policy.jobs.iter().all(is_covered_by) && !policy.jobs.is_empty()
-        };
-        match covers.is_none_or(is_covered) {
-            true => Verdict::Succeeded(latest),
-            false => Verdict::NotYet,
-        }
+        policy.jobs.iter().all(is_covered_by) && !policy.jobs.is_empty()
+    };
+    match covers.is_none_or(is_covered) {
+        true => Verdict::Succeeded(latest),
+        false => Verdict::NotYet,
     }
 }

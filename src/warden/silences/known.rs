@@ -91,11 +91,7 @@ impl Observer for KnownSilences {
                     self.changed.notify_one();
                 }
                 Change::Removed(DocumentId::Silence(id)) => drop(self.write().remove(id)),
-                Change::Item { .. }
-                | Change::Step { .. }
-                | Change::Run { .. }
-                | Change::Put(_)
-                | Change::Removed(_) => {}
+                Change::Item { .. } | Change::Step { .. } | Change::Put(_) | Change::Removed(_) => {}
             }
         }
     }
