@@ -57,9 +57,10 @@ def map_case(context, case):
     if case.query and operation == "close_item":
         # What has ended has not ended in the future.
         case.query.pop("at", None)
-    if operation == "list_artifacts":
-        # A cursor is a number here, and a status one that is configured.
-        case.query = {name: value for name, value in (case.query or {}).items() if name not in ("cursor", "status")}
+    if operation in ("list_artifacts", "list_runs"):
+        # A cursor is a number here, and the status of an artifact one that is configured.
+        left_out = ("cursor", "status") if operation == "list_artifacts" else ("cursor",)
+        case.query = {name: value for name, value in (case.query or {}).items() if name not in left_out}
     if operation == "register_artifacts":
         case.body = [artifact(operation, new) for new in case.body] if isinstance(case.body, list) else artifact(operation, case.body)
         case.body = case.body or {"workflow": "uploads", "location": "/in", "name": "a"}

@@ -25,7 +25,7 @@ const NAMES: usize = 6;
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Asked {
-    Register(BTreeSet<ArtifactId>),
+    Register,
     /// Gives all of them this status, or none.
     Move(BTreeSet<ArtifactId>, Status),
     /// Takes ready ones, which are loading then.
@@ -100,7 +100,7 @@ impl Artifacts {
             let made_ready = |operation: &Operation| {
                 let asked_for_it = match &operation.asked {
                     Asked::Move(ids, status) => ids.contains(&taken.id) && *status == ArtifactStatus::Ready,
-                    Asked::Register(_) | Asked::Claim => false,
+                    Asked::Register | Asked::Claim => false,
                 };
                 asked_for_it
                     && operation.fate != Fate::Refused
@@ -224,7 +224,7 @@ impl Client {
         }
         let began = self.history.moment();
         let (_, run) = self.own_run(began);
-        let index = self.history.lock().artifacts.begin(Asked::Register(lasting.clone()), run, began);
+        let index = self.history.lock().artifacts.begin(Asked::Register, run, began);
         let result = self.warden.artifacts.register(all).await;
         self.history.tell(|| format!("registration of artifacts {names:?}: {}", result.is_ok()));
         let result = result.map(|found| found.into_iter().map(|(artifact, _)| artifact).collect());

@@ -48,7 +48,8 @@ async fn a_workflow_keeps_its_latest_finished_artifacts() {
 
 #[tokio::test]
 async fn an_artifact_outlives_its_run_unless_it_is_for_the_run_alone() {
-    let daemon = TestDaemon::builder().config("[workflow_defaults]\nretention = \"1h\"").start().await;
+    let config = "[workflow_defaults]\nretention = \"0s\"\n[workflows.etl]\nretention = \"1h\"";
+    let daemon = TestDaemon::builder().config(config).start().await;
     daemon.create("etl", "run-1", "", "x").await;
     let new = |name: &str, reuse: &str| {
         let run = json!({"workflow": "etl", "id": "run-1"});
@@ -58,6 +59,7 @@ async fn an_artifact_outlives_its_run_unless_it_is_for_the_run_alone() {
     daemon.send_json(Method::POST, "/v1/artifacts", list).await.json(201);
     assert_eq!(daemon.ask(Method::DELETE, "/v1/workflows/etl/items/run-1").await.status, 204);
     daemon.advance(HOUR / 2);
+    daemon.swept().await;
     assert_eq!(found(&daemon, "").await, ["kept", "temporary"], "the run is remembered");
     daemon.advance(HOUR);
     eventually("the run is forgotten, and what is its own", || async {
@@ -68,9 +70,11 @@ async fn an_artifact_outlives_its_run_unless_it_is_for_the_run_alone() {
 
 #[tokio::test]
 async fn a_workflow_stays_while_it_has_artifacts_and_takes_finished_ones_with_it() {
-    let daemon = TestDaemon::start().await;
+    let config = "[workflow_defaults]\nretention = \"0s\"";
+    let daemon = TestDaemon::builder().config(config).start().await;
     let ids = ready(&daemon, &["a", "b"]).await;
     daemon.advance(2 * HOUR);
+    daemon.swept().await;
     assert_eq!(daemon.get("/v1/workflows/etl").await["name"], "etl");
     let refused = daemon.ask(Method::DELETE, "/v1/workflows/etl").await;
     assert!(refused.refused(409, "workflow-in-use").contains("2 of its artifacts are not loaded"));

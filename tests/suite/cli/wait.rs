@@ -1,20 +1,14 @@
 //! `warden wait`: longer than a request, and over restarts of the daemon.
 
-use std::path::Path;
 use std::process::Stdio;
 
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
+use tokio::net::TcpListener;
 
 use super::{command, run, warden};
 use crate::support::daemon::expect;
-use crate::support::{DaemonProcess, TestDaemon, process, within_patience};
-
-fn start_at(directory: &Path, address: &str) -> DaemonProcess {
-    let mut command = process::serve(directory);
-    command.env("WARDEN_SERVER__LISTEN", address);
-    DaemonProcess::start(command, &DaemonProcess::log(directory)).unwrap_or_else(|said| panic!("{said}"))
-}
+use crate::support::{Address, DaemonProcess, TestDaemon, eventually, within_patience};
 
 async fn post(daemon: &DaemonProcess, path: &str, status: StatusCode) {
     let path = format!("/v1/workflows/nightly/{path}");
@@ -23,17 +17,24 @@ async fn post(daemon: &DaemonProcess, path: &str, status: StatusCode) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wait_goes_on_when_the_daemon_restarts() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let daemon = DaemonProcess::on(directory.path());
-    let (address, url) = (daemon.address().to_owned(), daemon.url(""));
+    let (directory, address) = (tempfile::tempdir().expect("a directory"), Address::reserve());
+    let daemon = DaemonProcess::at(directory.path(), address.as_str());
     post(&daemon, "runs", StatusCode::CREATED).await;
-    let mut waiting = command(&url, &["wait", "nightly", "--since", "today", "--timeout", "60s"]);
+    let mut waiting = command(&address.url(), &["wait", "nightly", "--since", "today", "--timeout", "60s"]);
     let waiting = waiting.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it can be run");
-    // Until its request waits there.
-    tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    daemon.kill();
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    let daemon = start_at(directory.path(), &address);
+    let answered = r#"warden_http_requests_total{method="GET",route="/v1/wait",status="204"} "#;
+    eventually("its first request", || async {
+        let figures = daemon.request(Method::GET, "/metrics").send().await.expect("an answer");
+        figures.text().await.expect("a body").contains(answered).then_some(())
+    })
+    .await;
+    // A daemon that stops in good order still sends that answer.
+    assert!(daemon.terminate().success());
+    // It asks again while no daemon is there.
+    let instead = TcpListener::bind(address.as_str()).await.expect("nobody else has the address");
+    within_patience("another request", instead.accept()).await.expect("a connection");
+    drop(instead);
+    let daemon = DaemonProcess::at(directory.path(), address.as_str());
     post(&daemon, "runs/current/close", StatusCode::OK).await;
     let ended = tokio::task::spawn_blocking(move || waiting.wait_with_output().expect("its output"));
     let output = within_patience("the wait to end", ended).await.expect("no panic");
@@ -48,7 +49,7 @@ async fn a_wait_ends_at_its_own_timeout() {
     post(&daemon, "runs", StatusCode::CREATED).await;
     let waited = run(command(&daemon.url(""), &["wait", "nightly", "--timeout", "1200ms"])).await;
     let notes = waited.failed(85);
-    assert_eq!(notes, "warden: they have not succeeded within 1s 200ms\n");
+    assert_eq!(notes, "warden: nightly has not succeeded within 1s 200ms\n");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use self::pipeline::{Pipeline, Service, payload};
 use crate::support::daemon::expect;
-use crate::support::{DaemonProcess, TestReceiver, eventually, process};
+use crate::support::{Address, DaemonProcess, TestReceiver, eventually, process};
 
 const ITEMS: usize = 10_000;
 /// How many files the service that backs up takes before it hangs and is killed, and how many the one that
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// A daemon that is killed and started again where it was.
 struct Mortal {
     directory: tempfile::TempDir,
-    address: String,
+    address: Address,
     running: Option<DaemonProcess>,
 }
 
@@ -43,8 +43,9 @@ impl Mortal {
             DEADLINE.as_secs(),
         );
         std::fs::write(directory.path().join("warden.toml"), config).expect("a configuration");
-        let daemon = DaemonProcess::on(directory.path());
-        Self { directory, address: daemon.address().to_owned(), running: Some(daemon) }
+        let address = Address::reserve();
+        let running = Some(DaemonProcess::at(directory.path(), address.as_str()));
+        Self { directory, address, running }
     }
 
     fn daemon(&self) -> &DaemonProcess {
@@ -54,10 +55,7 @@ impl Mortal {
     /// Kills it, and starts it again on the same address and data.
     fn die_and_come_back(&mut self) {
         self.running.take().expect("it runs").kill();
-        let mut command = process::serve(self.directory.path());
-        command.env("WARDEN_SERVER__LISTEN", &self.address);
-        let log = DaemonProcess::log(self.directory.path());
-        self.running = Some(DaemonProcess::start(command, &log).unwrap_or_else(|said| panic!("{said}")));
+        self.running = Some(DaemonProcess::at(self.directory.path(), self.address.as_str()));
     }
 
     async fn get(&self, path: &str) -> Value {
@@ -84,10 +82,10 @@ async fn in_the_end<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T
 }
 
 /// `warden recover` on what is stuck at a step: each file is posted to the service by a shell command.
-fn recover(address: &str, step: &str, service: &Service, log: &Path) -> Child {
+fn recover(address: &Address, step: &str, service: &Service, log: &Path) -> Child {
     let mut command: Command = process::binary();
     command
-        .env("WARDEN_URL", format!("http://{address}"))
+        .env("WARDEN_URL", address.url())
         .env("SERVICE", service.url())
         .args([
             "recover",

@@ -3,6 +3,7 @@
 use reqwest::Response;
 
 use super::*;
+use crate::cli::{command, run};
 use crate::support::{Answer, DaemonProcess, process};
 
 const PATH: &str = "/v1/workflows/uploads";
@@ -121,15 +122,15 @@ async fn a_definition_is_removed_only_when_nothing_of_its_workflow_is_open() {
 
 #[tokio::test]
 async fn a_definition_outlives_its_items_and_counts_among_the_most_workflows() {
-    let limits = "[limits]\nworkflows_max = 2\n";
+    let limits = "[limits]\nworkflows_max = 3\n[workflow_defaults]\nretention = \"0s\"\n";
     let daemon = TestDaemon::builder().config(&format!("{limits}[workflows.a]")).start().await;
-    define(&daemon, json!({"retention": "0s"})).await.json(201);
+    define(&daemon, json!({})).await.json(201);
     daemon.create("uploads", "a", "", "payload").await;
     daemon.close("uploads", "a").await;
-    for _ in 0..5 {
-        daemon.advance(MINUTE);
-        assert_eq!(daemon.get(PATH).await["source"], "api", "it is no unused workflow");
-    }
+    daemon.advance(MINUTE);
+    daemon.swept().await;
+    assert_eq!(daemon.get(PATH).await["source"], "api", "it is no unused workflow");
+    daemon.create("last", "a", "", "payload").await;
     let other = daemon.send_json(Method::PUT, "/v1/workflows/other", json!({})).await;
     other.refused(422, "too-many-workflows");
     let create = daemon.send(Method::PUT, "/v1/workflows/other/items/a", "payload").await;
@@ -150,26 +151,22 @@ async fn a_start_that_a_definition_does_not_fit_says_which_and_the_command_line_
     file("warden.toml", config);
     let daemon = DaemonProcess::on(directory.path());
     let url = daemon.url("");
-    let warden = |arguments: &[&str]| {
-        let output = process::binary().args(arguments).args(["--url", &url]).output().expect("it runs");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        (output.status.code(), text(output.stdout), text(output.stderr))
-    };
+    let warden = async |words: &[&str]| run(command(&url, words)).await;
     for path in [
         file("a.toml", "deadline = \"5m\"\nreceivers = [\"oncall\"]"),
         file("a.yaml", "deadline: 5m\nreceivers: [oncall]\n"),
         file("a.json", "{\"deadline\": \"5m\", \"receivers\": [\"oncall\"]}"),
     ] {
-        let (code, out, notes) = warden(&["workflow", "put", "uploads", &path]);
-        assert_eq!(code, Some(0), "{notes}");
+        let out = warden(&["workflow", "put", "uploads", &path]).await.done();
         assert!(out.contains("5m"), "{out}");
     }
     let torn = file("b.yaml", "deadline: 5m\nsteps: [\n");
-    let (code, _, notes) = warden(&["workflow", "put", "uploads", &torn]);
-    assert!(code == Some(65) && notes.contains("b.yaml:"), "{notes}");
-    let (code, _, notes) = warden(&["workflow", "put", "uploads", &file("c.toml", "deadline = \"0s\"")]);
-    assert!(code != Some(0) && notes.contains("workflows.uploads.deadline"), "{notes}");
-    let (_, out, _) = warden(&["workflow", "list"]);
+    let notes = warden(&["workflow", "put", "uploads", &torn]).await.failed(65);
+    assert!(notes.contains("b.yaml:"), "{notes}");
+    let wrong = file("c.toml", "deadline = \"0s\"");
+    let notes = warden(&["workflow", "put", "uploads", &wrong]).await.failed(64);
+    assert!(notes.contains("workflows.uploads.deadline"), "{notes}");
+    let out = warden(&["workflow", "list"]).await.done();
     assert!(out.contains("uploads") && out.contains("api"), "{out}");
     assert!(daemon.terminate().success());
 

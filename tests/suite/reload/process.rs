@@ -4,18 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
 use super::*;
+use crate::cli::{command, run};
 use crate::support::{DaemonProcess, process};
 
 fn write(directory: &Path, text: &str) {
     std::fs::write(directory.join("warden.toml"), text).expect("it can be written");
-}
-
-fn hang_up(daemon: &DaemonProcess) {
-    let id = Pid::from_raw(i32::try_from(daemon.id()).expect("a process id")).expect("a process id");
-    kill_process(id, Signal::HUP).expect("it can be signalled");
 }
 
 async fn policy(daemon: &DaemonProcess) -> Value {
@@ -31,27 +27,21 @@ async fn a_hangup_and_the_command_reload_what_is_in_the_file() {
     assert_eq!(policy(&daemon).await, "15m");
 
     write(directory.path(), "[workflows.uploads]\ndeadline = \"5m\"");
-    hang_up(&daemon);
+    daemon.signal(Signal::HUP);
     eventually("the policy", || async { (policy(&daemon).await == "5m").then_some(()) }).await;
 
     write(directory.path(), "[workflows.uploads]\ndeadline = \"0s\"");
-    hang_up(&daemon);
+    daemon.signal(Signal::HUP);
     let log = || std::fs::read_to_string(DaemonProcess::log(directory.path())).unwrap_or_default();
     let problem = "warden.toml:2:1: workflows.uploads.deadline: must be more than zero";
     eventually("the problem in the log", || async { log().contains(problem).then_some(()) }).await;
     assert_eq!(policy(&daemon).await, "5m");
 
-    let reload = || {
-        let output = process::binary().args(["reload", "--url", &daemon.url("")]).output().expect("it runs");
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        (output.status.code(), text(output.stdout), text(output.stderr))
-    };
-    let (code, out, notes) = reload();
-    assert_ne!(code, Some(0));
-    assert!(out.is_empty() && notes.contains(problem), "{notes}");
+    let reload = || run(command(&daemon.url(""), &["reload"]));
+    let notes = reload().await.failed(65);
+    assert!(notes.contains(problem), "{notes}");
     write(directory.path(), "[workflows.uploads]\ndeadline = \"7m\"\n[server]\nshutdown_timeout = \"3s\"");
-    let (code, out, notes) = reload();
-    assert_eq!((code, &*out), (Some(0), "reloaded\nneeds a restart: server.shutdown_timeout\n"), "{notes}");
+    assert_eq!(reload().await.done(), "reloaded\nneeds a restart: server.shutdown_timeout\n");
     assert_eq!(policy(&daemon).await, "7m");
     assert!(daemon.terminate().success());
 }
@@ -80,9 +70,9 @@ async fn a_directory_of_workflows_is_read_at_the_start_and_at_every_reload() {
     assert!(detail.contains(&problem), "{detail}");
     assert_eq!(policy(&daemon).await, "5m");
     let mut check = process::binary();
-    let check = check.arg("check").arg(directory.path().join("warden.toml")).output().expect("it runs");
-    let said = String::from_utf8(check.stderr).expect("text");
-    assert!(check.status.code() == Some(65) && said.contains(&problem), "{said}");
+    check.arg("check").arg(directory.path().join("warden.toml"));
+    let notes = run(check).await.failed(65);
+    assert!(notes.contains(&problem), "{notes}");
 
     std::fs::remove_file(workflows.join("uploads.yaml")).expect("it is there");
     reload().await.json(200);
@@ -127,7 +117,7 @@ async fn reloads_under_load_lose_no_request() {
     for number in 1..=RELOADS {
         write(directory.path(), &config(number));
         if number % 4 == 0 {
-            hang_up(&daemon);
+            daemon.signal(Signal::HUP);
         }
         ask(daemon.request(Method::POST, "/v1/reload")).await.json(200);
         assert_eq!(policy(&daemon).await, format!("{}m", number + 1));
@@ -143,10 +133,14 @@ async fn reloads_under_load_lose_no_request() {
         let number: usize = client.await.expect("every request was answered");
         open += number - number.div_ceil(3);
     }
-    let stats = ask(daemon.request(Method::GET, "/v1/workflows/uploads/stats")).await.json(200);
-    assert_eq!(stats["open"].as_u64().unwrap() + stats["overdue"].as_u64().unwrap(), open as u64, "{stats}");
-    let incidents = ask(daemon.request(Method::GET, "/v1/incidents?status=open")).await.json(200);
-    let incidents = incidents["data"].as_array().unwrap().iter();
-    let counted: u64 = incidents.map(|incident| incident["count"].as_u64().unwrap()).sum();
-    assert_eq!(counted, stats["overdue"].as_u64().unwrap(), "every overdue item is in one incident");
+    let stats = || async { ask(daemon.request(Method::GET, "/v1/workflows/uploads/stats")).await.json(200) };
+    let found = stats().await;
+    assert_eq!(found["open"].as_u64().unwrap() + found["overdue"].as_u64().unwrap(), open as u64, "{found}");
+    eventually("every overdue item to be in one incident", || async {
+        let incidents = ask(daemon.request(Method::GET, "/v1/incidents?status=open")).await.json(200);
+        let incidents = incidents["data"].as_array()?.iter();
+        let counted: u64 = incidents.map(|incident| incident["count"].as_u64().unwrap()).sum();
+        (stats().await["overdue"] == counted).then_some(())
+    })
+    .await;
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{at, fail, instant, open, succeed};
+use super::{at, daemon_at, fail, instant, open, path, succeed};
 use crate::support::TestDaemon;
 
 const WF1: &str = r#"
@@ -57,8 +57,7 @@ fn promised() -> Vec<(String, [String; 3], String)> {
 
 #[tokio::test]
 async fn windows_follow_each_other_and_a_failed_one_is_repeated() {
-    let start = instant("2016-06-28T10:00:00Z");
-    let mut daemon = TestDaemon::builder().starting_at(start).config(WF1).start().await;
+    let mut daemon = daemon_at("2016-06-28T10:00:00Z", WF1).await;
     let mut open: Option<Value> = None;
     for (opened, expected, then) in promised() {
         // In between the retention of the items passes, and the daemon restarts.
@@ -67,8 +66,7 @@ async fn windows_follow_each_other_and_a_failed_one_is_repeated() {
         assert_eq!(found, expected, "opened at {opened}");
         if let Some(before) = open.take() {
             assert_ne!(before["id"], run["id"]);
-            let id = before["id"].as_str().unwrap();
-            let superseded = daemon.get(&format!("/v1/workflows/wf1/items/{id}")).await;
+            let superseded = daemon.get(&path("wf1", &before)).await;
             assert_eq!(
                 (&superseded["state"], &superseded["outcome"]),
                 (&json!("closed"), &json!("discarded"))
@@ -85,8 +83,7 @@ async fn windows_follow_each_other_and_a_failed_one_is_repeated() {
 
 #[tokio::test]
 async fn a_parameter_file_of_informatica_has_the_names_that_batchy_gives() {
-    let start = instant("2016-06-28T10:00:00Z");
-    let daemon = TestDaemon::builder().starting_at(start).config(WF1).start().await;
+    let daemon = daemon_at("2016-06-28T10:00:00Z", WF1).await;
     froms(&daemon, "2016-06-28T10:30:15.250Z").await;
     succeed(&daemon, "wf1").await;
     let (run, _) = froms(&daemon, "2016-06-29T10:31:00.500Z").await;

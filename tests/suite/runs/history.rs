@@ -3,8 +3,8 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{SECOND, daemon, fail, instant, listed, open, post, status, succeed};
-use crate::support::{TestDaemon, eventually};
+use super::{SECOND, daemon, daemon_at, fail, listed, open, path, post, refused, status, succeed};
+use crate::support::eventually;
 
 #[tokio::test]
 async fn the_ledger_tells_of_each_run_and_finds_it_by_its_lineage() {
@@ -146,8 +146,7 @@ async fn an_end_that_is_told_later_is_the_end_of_the_run() {
     post(&daemon, "load", "runs/current/close", json!({ "at": at })).await.json(200);
     let runs = listed(&daemon, "load", "").await;
     assert_eq!((&runs[0]["ended_at"], &runs[0]["duration"]), (&json!(at), &json!(1200.0)));
-    let run = open(&daemon, "load").await;
-    let path = format!("/v1/workflows/load/items/{}", run["id"].as_str().unwrap());
+    let path = path("load", &open(&daemon, "load").await);
     let future = format!("{path}?at=2026-01-01T02:00:00Z");
     daemon.ask(Method::DELETE, &future).await.refused(400, "invalid-request");
     daemon.advance(60 * SECOND);
@@ -169,9 +168,8 @@ async fn without_an_open_run_there_is_none_to_end() {
 #[tokio::test]
 async fn failed_runs_stay_failed_until_a_later_one_succeeds() {
     let daemon = daemon("[workflows.load]\nsingle = \"refuse\"").await;
-    let run = open(&daemon, "load").await;
+    let path = path("load", &open(&daemon, "load").await);
     fail(&daemon, "load").await;
-    let path = format!("/v1/workflows/load/items/{}", run["id"].as_str().unwrap());
     assert_eq!(daemon.get(&path).await["state"], "failed");
     daemon.open_incidents(1).await;
     open(&daemon, "load").await;
@@ -184,14 +182,13 @@ async fn failed_runs_stay_failed_until_a_later_one_succeeds() {
 #[tokio::test]
 async fn a_retried_run_is_open_again_and_no_failure_any_more() {
     let daemon = daemon("[workflows.load]\nhold_after = 2").await;
-    let run = open(&daemon, "load").await;
+    let path = path("load", &open(&daemon, "load").await);
     fail(&daemon, "load").await;
     assert_eq!(status(&daemon, "load").await["failures"], 1);
-    let path = format!("/v1/workflows/load/items/{}", run["id"].as_str().unwrap());
     daemon.ask(Method::POST, &format!("{path}/retry")).await.json(200);
     let now = status(&daemon, "load").await;
     assert_eq!((&now["failures"], &now["open"]), (&json!(0), &json!(1)));
-    super::refused(&daemon, "load", 409, "run-open").await;
+    refused(&daemon, "load", 409, "run-open").await;
     succeed(&daemon, "load").await;
     assert_eq!(listed(&daemon, "load", "").await[0]["status"], "success");
 }
@@ -218,8 +215,9 @@ async fn a_workflow_with_runs_stays_until_it_is_deleted() {
     open(&daemon, "adhoc").await;
     succeed(&daemon, "adhoc").await;
     daemon.advance(600 * SECOND);
-    let one = daemon.get("/v1/workflows/adhoc").await;
-    assert_eq!(one["source"], "first_use");
+    daemon.swept().await;
+    assert_eq!(daemon.get("/v1/workflows/adhoc/stats").await["closed"], 0, "its item is forgotten");
+    assert_eq!(daemon.get("/v1/workflows/adhoc").await["source"], "first_use");
     assert_eq!(listed(&daemon, "adhoc", "").await.len(), 1);
     assert_eq!(daemon.ask(Method::DELETE, "/v1/workflows/adhoc").await.status, 204);
     daemon.ask(Method::GET, "/v1/workflows/adhoc/runs").await.refused(404, "workflow-not-found");
@@ -228,10 +226,9 @@ async fn a_workflow_with_runs_stays_until_it_is_deleted() {
 
 #[tokio::test]
 async fn a_run_that_began_while_the_warden_was_away_is_let_in_with_its_times_and_no_window() {
-    let start = instant("2026-03-01T12:00:00Z");
     let config = "[workflows.load]\nsingle = \"refuse\"\n[workflows.load.jobs.all]\n\
         initial_from = \"2026-01-01T00:00:00Z\"";
-    let daemon = TestDaemon::builder().starting_at(start).config(config).start().await;
+    let daemon = daemon_at("2026-03-01T12:00:00Z", config).await;
     open(&daemon, "load").await;
     succeed(&daemon, "load").await;
     open(&daemon, "load").await;

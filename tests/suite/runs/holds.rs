@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use super::{SECOND, daemon, fail, open, post, refused, status, succeed};
+use super::{SECOND, daemon, fail, listed, open, path, post, refused, status, succeed};
 use crate::support::{TestDaemon, TestReceiver, eventually};
 
 #[tokio::test]
@@ -17,8 +17,7 @@ async fn a_person_puts_a_workflow_on_hold_and_its_open_run_keeps_its_deadline() 
     assert_eq!(next["state"], "held");
     assert_eq!(status(&daemon, "load").await["hold"]["run"], 2);
     daemon.advance(3600 * SECOND);
-    let path = format!("/v1/workflows/load/items/{}", running["id"].as_str().unwrap());
-    assert_eq!(daemon.get(&path).await["state"], "overdue");
+    assert_eq!(daemon.get(&path("load", &running)).await["state"], "overdue");
     refused(&daemon, "load", 409, "workflow-held").await;
 }
 
@@ -48,7 +47,7 @@ async fn a_run_that_is_released_while_another_is_open_begins_when_that_one_ends(
     );
     daemon.advance(10 * SECOND);
     succeed(&daemon, "load").await;
-    let path = format!("/v1/workflows/load/items/{}", held["id"].as_str().unwrap());
+    let path = path("load", &held);
     let opened = eventually("the run begins", || async {
         Some(daemon.get(&path).await).filter(|item| item["state"] == "open")
     })
@@ -62,21 +61,18 @@ async fn the_hold_and_the_streak_outlive_every_item_and_a_restart() {
     let mut daemon = daemon(config).await;
     open(&daemon, "load").await;
     fail(&daemon, "load").await;
-    let runs = super::listed(&daemon, "load", "").await;
-    let path = format!("/v1/workflows/load/items/{}", runs[0]["id"].as_str().unwrap());
+    let path = path("load", &listed(&daemon, "load", "").await[0]);
     assert_eq!(daemon.ask(Method::DELETE, &format!("{path}?outcome=failed")).await.status, 204);
     daemon.advance(600 * SECOND);
-    eventually("the item is forgotten", || async {
-        (daemon.ask(Method::GET, &path).await.status == 404).then_some(())
-    })
-    .await;
+    daemon.swept().await;
+    assert_eq!(daemon.get("/v1/workflows/load/stats").await["closed"], 0, "the item is forgotten");
     daemon.restart().await;
     assert_eq!(status(&daemon, "load").await["failures"], 1);
     let held = open(&daemon, "load").await;
     assert_eq!((&held["state"], &held["number"]), (&json!("held"), &json!(2)));
     daemon.restart().await;
     refused(&daemon, "load", 409, "workflow-held").await;
-    assert_eq!(super::listed(&daemon, "load", "?status=failed").await.len(), 1);
+    assert_eq!(listed(&daemon, "load", "?status=failed").await.len(), 1);
 }
 
 #[tokio::test]
@@ -84,7 +80,7 @@ async fn a_held_run_cannot_be_claimed_retried_or_reported_on_but_closed() {
     let daemon = daemon("[workflows.load]\nsteps = [\"copy\"]\nsingle = \"refuse\"").await;
     post(&daemon, "load", "hold", json!({})).await.json(200);
     let held = open(&daemon, "load").await;
-    let path = format!("/v1/workflows/load/items/{}", held["id"].as_str().unwrap());
+    let path = path("load", &held);
     let claim = json!({"workflows": ["load"], "states": ["open", "overdue", "failed"], "worker": "host-1"});
     let claimed = daemon.send_json(Method::POST, "/v1/leases", claim).await.json(200);
     assert_eq!(claimed["leases"], json!([]));

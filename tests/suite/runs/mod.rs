@@ -28,6 +28,16 @@ async fn daemon(config: &str) -> TestDaemon {
     TestDaemon::builder().config(config).start().await
 }
 
+/// The same, with its clock at an instant.
+async fn daemon_at(start: &str, config: &str) -> TestDaemon {
+    TestDaemon::builder().starting_at(instant(start)).config(config).start().await
+}
+
+/// Where the item of a run is.
+fn path(workflow: &str, run: &Value) -> String {
+    format!("/v1/workflows/{workflow}/items/{}", run["id"].as_str().expect("an id"))
+}
+
 async fn post(daemon: &TestDaemon, workflow: &str, path: &str, document: Value) -> Answer {
     daemon.send_json(Method::POST, &format!("/v1/workflows/{workflow}/{path}"), document).await
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use super::{SECOND, daemon, fail, open, post, refused, status, succeed};
+use super::{SECOND, daemon, fail, listed, open, path, post, refused, status, succeed};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -40,8 +40,7 @@ async fn after_five_failures_in_a_row_the_next_run_is_held_until_a_person_releas
 
     // No deadline runs for it.
     daemon.advance(3 * HOUR);
-    let id = held["id"].as_str().unwrap();
-    let path = format!("/v1/workflows/load/items/{id}");
+    let path = path("load", &held);
     assert_eq!(daemon.get(&path).await["state"], "held");
 
     let released = post(&daemon, "load", "release", json!({"as": "open"})).await.json(200);
@@ -95,7 +94,7 @@ async fn a_required_run_blocks_unless_it_has_succeeded_or_never_ran() {
 async fn a_fatal_error_may_be_told_later_and_a_harmless_one_ends_nothing() {
     let daemon = daemon("[workflows.load]\nhold_after = 5").await;
     let run = open(&daemon, "load").await;
-    let path = format!("/v1/workflows/load/items/{}", run["id"].as_str().unwrap());
+    let path = path("load", &run);
     daemon.advance(HOUR - SECOND);
     let error = json!({"type": "Data Error", "message": "a row is odd"});
     daemon.send_json(Method::POST, &format!("{path}/errors"), error).await.json(201);
@@ -105,7 +104,7 @@ async fn a_fatal_error_may_be_told_later_and_a_harmless_one_ends_nothing() {
     daemon.send_json(Method::POST, &format!("{path}/errors"), error).await.json(201);
     let failed = daemon.get(&path).await;
     assert_eq!((&failed["state"], &failed["errored_at"]), (&json!("failed"), &json!(ended)));
-    let runs = super::listed(&daemon, "load", "").await;
+    let runs = listed(&daemon, "load", "").await;
     assert_eq!((&runs[0]["status"], &runs[0]["ended_at"]), (&json!("failed"), &json!(ended)));
     assert_eq!((&runs[0]["duration"], &runs[0]["error"]["type"]), (&json!(1800.0), &json!("Process Error")));
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{SECOND, daemon, fail, open, refused, status, succeed};
+use super::{SECOND, daemon, fail, open, path, refused, status, succeed};
 use crate::support::eventually;
 
 #[tokio::test]
@@ -28,11 +28,11 @@ async fn runs_that_wait_for_a_requirement_begin_by_themselves_in_their_order() {
         [workflows.report.jobs.all]\ninitial_from = \"2025-01-01T00:00:00Z\"";
     let mut daemon = daemon(config).await;
     open(&daemon, "load").await;
-    let mut ids = Vec::new();
+    let mut paths = Vec::new();
     for _ in 0..2 {
         let held = open(&daemon, "report").await;
         assert_eq!((&held["state"], &held["held_for"]), (&json!("held"), &json!("requirement")));
-        ids.push(held["id"].as_str().unwrap().to_owned());
+        paths.push(path("report", &held));
     }
     assert_eq!(status(&daemon, "report").await["waiting"], 2);
     daemon.advance(60 * SECOND);
@@ -40,17 +40,16 @@ async fn runs_that_wait_for_a_requirement_begin_by_themselves_in_their_order() {
     open(&daemon, "load").await;
     daemon.restart().await;
     succeed(&daemon, "load").await;
-    let item = |id: &str| format!("/v1/workflows/report/items/{id}");
     let first = eventually("the first one begins", || async {
-        Some(daemon.get(&item(&ids[0])).await).filter(|item| item["state"] == "open")
+        Some(daemon.get(&paths[0]).await).filter(|item| item["state"] == "open")
     })
     .await;
     assert_eq!(first["params"]["jobs"]["all"]["to"], "2026-01-01T00:01:00.000Z", "its window begins now");
-    assert_eq!(daemon.get(&item(&ids[1])).await["state"], "held", "one is open at a time");
+    assert_eq!(daemon.get(&paths[1]).await["state"], "held", "one is open at a time");
     daemon.advance(60 * SECOND);
     succeed(&daemon, "report").await;
     let second = eventually("the second one begins", || async {
-        Some(daemon.get(&item(&ids[1])).await).filter(|item| item["state"] == "open")
+        Some(daemon.get(&paths[1]).await).filter(|item| item["state"] == "open")
     })
     .await;
     assert_eq!(second["params"]["jobs"]["all"]["from"], "2026-01-01T00:01:00.000Z");
@@ -64,8 +63,11 @@ async fn a_run_that_waits_for_longer_than_it_would_have_had_is_reported() {
     let daemon = daemon(config).await;
     open(&daemon, "load").await;
     open(&daemon, "report").await;
+    daemon.create("witness", "late", "?deadline=30m", "x").await;
     daemon.advance(1800 * SECOND);
-    assert_eq!(daemon.open_incidents(0).await, Vec::<serde_json::Value>::new());
+    assert_eq!(daemon.open_incidents(1).await[0]["workflow"], "witness");
+    daemon.close("witness", "late").await;
+    daemon.open_incidents(0).await;
     daemon.advance(1800 * SECOND);
     let incidents = daemon.open_incidents(1).await;
     assert_eq!((&incidents[0]["kind"], &incidents[0]["workflow"]), (&json!("held"), &json!("report")));

@@ -1,41 +1,38 @@
 //! Waiting until workflows have succeeded.
 
-use std::time::Duration;
-
 use reqwest::Method;
 use serde_json::json;
+use tokio::task::JoinHandle;
 
-use super::{SECOND, at, daemon, fail, instant, open, post, succeed};
-use crate::support::{Answer, TestDaemon};
+use super::{SECOND, at, daemon, daemon_at, fail, open, post, succeed};
+use crate::support::{Answer, TestDaemon, ask};
+
+const LOAD: &str = "[workflows.load]\nsingle = \"refuse\"";
 
 async fn wait(daemon: &TestDaemon, query: &str) -> Answer {
     daemon.ask(Method::GET, &format!("/v1/workflows/load/wait?{query}")).await
 }
 
-/// Starts a request that waits, and lets it reach the daemon.
-macro_rules! waiting {
-    ($daemon:ident, $query:literal) => {{
-        let request = $daemon.request(Method::GET, concat!("/v1/workflows/load/wait?", $query));
-        let asked = tokio::spawn(crate::support::ask(request));
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        asked
-    }};
+/// Starts a request that waits, and lets it reach the daemon. That has the thread of this test alone, and so
+/// has taken it up before the last of those that are sent later is answered.
+async fn waiting(daemon: &TestDaemon, query: &str) -> JoinHandle<Answer> {
+    let request = daemon.request(Method::GET, &format!("/v1/workflows/load/wait?{query}"));
+    let asked = tokio::spawn(ask(request));
+    for _ in 0..5 {
+        daemon.get("/v1/workflows/load").await;
+    }
+    asked
 }
 
 #[tokio::test]
 async fn the_success_of_yesterday_does_not_count_today() {
-    let start = instant("2026-03-01T23:59:00Z");
-    let daemon = TestDaemon::builder()
-        .starting_at(start)
-        .config("[workflows.load]\nsingle = \"refuse\"")
-        .start()
-        .await;
+    let daemon = daemon_at("2026-03-01T23:59:00Z", LOAD).await;
     open(&daemon, "load").await;
     at(&daemon, "2026-03-01T23:59:59Z");
     succeed(&daemon, "load").await;
     assert_eq!(wait(&daemon, "since=today").await.status, 200);
     at(&daemon, "2026-03-02T00:00:01Z");
-    let asked = waiting!(daemon, "since=today&timeout=60s");
+    let asked = waiting(&daemon, "since=today&timeout=60s").await;
     assert!(!asked.is_finished(), "yesterday's does not count");
     open(&daemon, "load").await;
     daemon.advance(4 * SECOND);
@@ -49,19 +46,18 @@ async fn the_success_of_yesterday_does_not_count_today() {
 
 #[tokio::test]
 async fn today_begins_anew_at_midnight_while_a_request_waits() {
-    let start = instant("2026-03-01T23:59:30Z");
-    let daemon = TestDaemon::builder()
-        .starting_at(start)
-        .config("[workflows.load]\nsingle = \"refuse\"")
-        .start()
-        .await;
+    let daemon = daemon_at("2026-03-01T23:59:30Z", LOAD).await;
     open(&daemon, "load").await;
-    let asked = waiting!(daemon, "since=today&timeout=60s");
+    let asked = waiting(&daemon, "since=today&timeout=60s").await;
     at(&daemon, "2026-03-02T00:00:10Z");
-    succeed(&daemon, "load").await;
-    assert_eq!(asked.await.unwrap().status, 200);
+    let end = json!({"at": "2026-03-01T23:59:50Z"});
+    post(&daemon, "load", "runs/current/close", end).await.json(200);
     // In Berlin it has been the 2nd for an hour.
     assert_eq!(wait(&daemon, "since=today&timezone=Europe/Berlin").await.status, 200);
+    at(&daemon, "2026-03-02T00:00:30Z");
+    assert_eq!(asked.await.unwrap().status, 204, "it ended yesterday");
+    open(&daemon, "load").await;
+    succeed(&daemon, "load").await;
     at(&daemon, "2026-03-02T23:30:00Z");
     assert_eq!(wait(&daemon, "since=today").await.status, 200);
     assert_eq!(wait(&daemon, "since=today&timezone=Europe/Berlin").await.status, 204);
@@ -69,7 +65,7 @@ async fn today_begins_anew_at_midnight_while_a_request_waits() {
 
 #[tokio::test]
 async fn an_earlier_success_does_not_count_while_a_later_run_is_open_or_failed() {
-    let daemon = daemon("[workflows.load]\nsingle = \"refuse\"").await;
+    let daemon = daemon(LOAD).await;
     assert_eq!(wait(&daemon, "").await.status, 204, "it never ran");
     open(&daemon, "load").await;
     succeed(&daemon, "load").await;
@@ -113,5 +109,4 @@ async fn a_wait_for_covered_time_ends_once_every_job_covers_it() {
     open(&daemon, "load").await;
     succeed(&daemon, "load").await;
     assert_eq!(wait(&daemon, "covers=2026-01-01T00:00:00Z").await.status, 200);
-    post(&daemon, "load", "runs", json!({})).await.json(201);
 }

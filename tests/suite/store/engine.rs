@@ -163,7 +163,7 @@ impl Notes {
         let mut documents = std::collections::BTreeMap::new();
         for change in self.changes() {
             match change {
-                Change::Item { .. } | Change::Step { .. } | Change::Run { .. } => {}
+                Change::Item { .. } | Change::Step { .. } => {}
                 Change::Put(document) => {
                     let is_workflow = matches!(document, Document::Workflow(_));
                     let before = documents.insert(document.id(), document);

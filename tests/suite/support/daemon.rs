@@ -229,6 +229,22 @@ impl TestDaemon {
         .await
     }
 
+    /// Lets seconds pass until it has swept twice: some of what is to be removed is found by one sweep, and
+    /// removed by the next. The witness is a workflow that is used for a moment, so the configuration must
+    /// have its closed item forgotten at once.
+    pub async fn swept(&self) {
+        for _ in 0..2 {
+            self.create("brief", "a", "", "x").await;
+            self.close("brief", "a").await;
+            eventually("a sweep", || async {
+                self.advance(Duration::from_secs(1));
+                let found = self.response(Method::GET, "/v1/workflows/brief").await;
+                (found.status() == StatusCode::NOT_FOUND).then_some(())
+            })
+            .await;
+        }
+    }
+
     /// Asks for something and holds the answer against the contract.
     pub async fn ask(&self, method: Method, path: &str) -> Answer {
         ask(self.request(method, path)).await

@@ -3,6 +3,7 @@
 //!
 //! The fault matrix (`tests/faults`) uses some of these files too.
 
+mod address;
 pub mod answer;
 mod client;
 pub mod daemon;
@@ -16,6 +17,7 @@ pub mod redaction;
 mod schema;
 pub mod wire;
 
+pub use address::Address;
 pub use answer::{Answer, ask, whole_responses};
 pub use client::client;
 pub use daemon::TestDaemon;

@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use reqwest::{Method, RequestBuilder};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::client;
+
+/// A port of the system's choice.
+const ANYWHERE: &str = "127.0.0.1:0";
 
 /// A running `warden serve`.
 pub struct DaemonProcess {
@@ -24,12 +28,12 @@ pub fn binary() -> Command {
     command
 }
 
-/// A `warden serve` on a port of the system's, with its data and configuration in this directory.
+/// A `warden serve` on a port of the system's choice, with its data and configuration in this directory.
 pub fn serve(directory: &Path) -> Command {
     let mut command = binary();
     command
         .arg("serve")
-        .env("WARDEN_SERVER__LISTEN", "127.0.0.1:0")
+        .env("WARDEN_SERVER__LISTEN", ANYWHERE)
         .env("WARDEN_STORAGE__PATH", directory.join("data"))
         .env("WARDEN_SERVER__HOSTS", r#"["warden"]"#)
         // Targets of tests are on this machine.
@@ -68,7 +72,14 @@ impl DaemonProcess {
 
     /// Starts one on the directory, with its log in `log` there.
     pub fn on(directory: &Path) -> Self {
-        Self::start(serve(directory), &Self::log(directory)).unwrap_or_else(|said| panic!("{said}"))
+        Self::at(directory, ANYWHERE)
+    }
+
+    /// The same, listening at this address.
+    pub fn at(directory: &Path, address: &str) -> Self {
+        let mut command = serve(directory);
+        command.env("WARDEN_SERVER__LISTEN", address);
+        Self::start(command, &Self::log(directory)).unwrap_or_else(|said| panic!("{said}"))
     }
 
     /// Where the log of a daemon on this directory is.
@@ -104,9 +115,13 @@ impl DaemonProcess {
 
     /// Asks it to stop with SIGTERM and waits until it has ended.
     pub fn terminate(mut self) -> ExitStatus {
-        let id = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("it can be signalled");
+        self.signal(Signal::TERM);
         self.wait()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it can be signalled");
     }
 
     /// Whether it has not ended.

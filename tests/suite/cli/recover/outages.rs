@@ -1,21 +1,12 @@
 //! The daemon stops in the middle of a recovery, and starts again.
 
-use std::path::Path;
-
 use reqwest::{Method, StatusCode};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{Scene, numbered};
 use crate::support::daemon::expect;
-use crate::support::{DaemonProcess, process};
-
-/// Starts a daemon on a directory, at this address.
-fn start_at(directory: &Path, address: &str) -> DaemonProcess {
-    let mut command = process::serve(directory);
-    command.env("WARDEN_SERVER__LISTEN", address);
-    DaemonProcess::start(command, &DaemonProcess::log(directory)).unwrap_or_else(|said| panic!("{said}"))
-}
+use crate::support::{Address, DaemonProcess};
 
 /// Creates so many overdue items.
 async fn lose_many(daemon: &DaemonProcess, count: usize) -> Vec<String> {
@@ -39,22 +30,22 @@ async fn closed(daemon: &DaemonProcess) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_is_killed_in_the_middle_is_waited_for_and_every_item_is_run_once() {
     let (directory, scene) = (tempfile::tempdir().expect("a directory"), Scene::new());
-    let daemon = DaemonProcess::on(directory.path());
+    let address = Address::reserve();
+    let daemon = DaemonProcess::at(directory.path(), address.as_str());
     let ids = lose_many(&daemon, 120).await;
-    let (address, url) = (daemon.address().to_owned(), daemon.url(""));
     let flags = "--concurrency 4 --lease-ttl 15s --patience 60s";
     let script = "echo $WARDEN_ITEM_ID >> ran; until [ -e go ]; do sleep 0.01; done; echo >> ended";
-    let mut running = scene.start(&url, flags, script);
+    let mut running = scene.start(&address.url(), flags, script);
     scene.lines_when("ran", 4).await;
     daemon.kill();
     // Those that run now end while nobody is there to be told.
     std::fs::write(scene.path("go"), "").unwrap();
     scene.lines_when("ended", 4).await;
-    let daemon = start_at(directory.path(), &address);
+    let daemon = DaemonProcess::at(directory.path(), address.as_str());
     scene.lines_when("ended", 40).await;
     // Amid claims and settlements.
     daemon.kill();
-    let daemon = start_at(directory.path(), &address);
+    let daemon = DaemonProcess::at(directory.path(), address.as_str());
     let code = running.ended().await;
     assert_eq!(code, 0, "{}", running.notes());
     assert_eq!(scene.sorted("ran"), ids, "{}", running.notes());
@@ -64,10 +55,11 @@ async fn a_daemon_that_is_killed_in_the_middle_is_waited_for_and_every_item_is_r
 #[tokio::test(flavor = "multi_thread")]
 async fn a_daemon_that_does_not_come_back_is_given_up() {
     let (directory, scene) = (tempfile::tempdir().expect("a directory"), Scene::new());
-    let daemon = DaemonProcess::on(directory.path());
+    let address = Address::reserve();
+    let daemon = DaemonProcess::at(directory.path(), address.as_str());
     lose_many(&daemon, 20).await;
     let flags = "--lease-ttl 1s --patience 1s";
-    let mut running = scene.start(&daemon.url(""), flags, "echo $WARDEN_ITEM_ID >> ran; sleep 0.05");
+    let mut running = scene.start(&address.url(), flags, "echo $WARDEN_ITEM_ID >> ran; sleep 0.05");
     scene.lines_when("ran", 3).await;
     daemon.kill();
     assert_eq!(running.ended().await, 69);

@@ -42,7 +42,7 @@ async fn a_command_that_cannot_be_run_fails_its_run() {
 #[tokio::test]
 async fn output_is_passed_on_unchanged_and_its_end_is_kept_as_text() {
     let (daemon, scene) = (TestDaemon::start().await, Scene::new());
-    // 30 kB of characters of three bytes, a byte that is none, and a reading of stdin.
+    // 90 kB, which are 30,000 characters of three bytes; a byte that is none; and what is read from stdin.
     let script = "head -c 30000 /dev/zero | sed 's/\\x00/\\xe2\\x82\\xac/g'; printf '\\377end'; cat; \
                   echo bad >&2; exit 1";
     let mut line = super::line(&daemon.url(""), &scene, "--id run-1", script);
@@ -94,14 +94,20 @@ async fn so_many_failures_in_a_row_alert_nobody_as_are_tolerated() {
     let found =
         json!([tolerated["state"], tolerated["outcome"], error["type"], error["fatal"], error["stack"]]);
     assert_eq!(found, json!(["closed", "failed", "exit 3", false, "no host"]));
-    assert_eq!(daemon.get("/v1/incidents").await["data"], json!([]));
+    // An item that is late tells that incidents have been decided about since.
+    daemon.create("witness-1", "late", "?deadline=0s", "x").await;
+    assert_eq!(daemon.open_incidents(1).await[0]["workflow"], "witness-1");
     // A success begins the count anew.
     ran(&daemon, &scene, "--tolerate 2", "exit 0").await.done();
     for _ in 0..2 {
         flaky().await.ended(3);
     }
-    assert_eq!(daemon.get("/v1/incidents").await["data"], json!([]));
+    daemon.create("witness-2", "late", "?deadline=0s", "x").await;
+    let incidents = daemon.open_incidents(2).await;
+    assert!(incidents.iter().all(|incident| incident["workflow"] != "nightly"), "{incidents:?}");
     let (_, notes) = flaky().await.ended(3);
     assert_eq!(notes, "");
-    daemon.open_incidents(1).await;
+    let incidents = daemon.open_incidents(3).await;
+    let alert = incidents.iter().find(|incident| incident["workflow"] == "nightly").expect("one of it");
+    assert_eq!(json!([alert["kind"], alert["count"]]), json!(["failed", 1]));
 }

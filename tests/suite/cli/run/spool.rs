@@ -1,40 +1,31 @@
 //! The warden is away: the command runs, and its report arrives later, once.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
 use std::process::Command;
 
 use reqwest::{Method, StatusCode};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::{NOBODY, Scene, line, ran, run, spooled};
 use crate::cli::command;
 use crate::support::daemon::expect;
-use crate::support::{DaemonProcess, TestDaemon, eventually, process};
-
-/// A daemon on this directory, at the address of an earlier one if there was one.
-fn start(directory: &Path, address: Option<&str>) -> DaemonProcess {
-    let mut command = process::serve(directory);
-    if let Some(address) = address {
-        command.env("WARDEN_SERVER__LISTEN", address);
-    }
-    DaemonProcess::start(command, &DaemonProcess::log(directory)).unwrap_or_else(|said| panic!("{said}"))
-}
-
-/// The address of a daemon that has stopped.
-fn stopped(directory: &Path) -> String {
-    let daemon = start(directory, None);
-    let address = daemon.address().to_owned();
-    daemon.terminate();
-    address
-}
+use crate::support::{Address, DaemonProcess, TestDaemon, eventually};
 
 fn spool(scene: &Scene, url: &str, words: &[&str]) -> Command {
     let words = [&["spool"], words].concat();
     let mut command = command(url, &words);
     command.env("WARDEN_SPOOL", scene.path("spool"));
     command
+}
+
+/// Makes reports that were for nobody reports for this daemon.
+fn readdress(scene: &Scene, daemon: &TestDaemon) {
+    for name in spooled(scene) {
+        let path = scene.path(&format!("spool/{name}"));
+        let report = std::fs::read_to_string(&path).unwrap().replace(NOBODY, &daemon.url(""));
+        std::fs::write(&path, report).unwrap();
+    }
 }
 
 async fn ledger(daemon: &DaemonProcess) -> Vec<Value> {
@@ -45,13 +36,14 @@ async fn ledger(daemon: &DaemonProcess) -> Vec<Value> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_ran_while_the_warden_was_away_is_told_afterwards_and_once() {
     let (directory, scene) = (tempfile::tempdir().expect("a directory"), Scene::new());
-    let address = stopped(directory.path());
-    let url = format!("http://{address}");
-    let (out, notes) = run(line(&url, &scene, "--id good --label a:b", "echo out; sleep 0.3")).await.ended(0);
+    let address = Address::reserve();
+    let url = address.url();
+    let flags = "--id good --label a:b --patience 200ms";
+    let (out, notes) = run(line(&url, &scene, flags, "echo out; sleep 0.3")).await.ended(0);
     assert_eq!(out, "out\n");
     assert!(notes.starts_with("warden: the command runs without its warden: cannot reach"), "{notes}");
     assert!(notes.contains("warden: the report is kept in "), "{notes}");
-    run(line(&url, &scene, "--id bad", "echo no host; exit 3")).await.ended(3);
+    run(line(&url, &scene, "--id bad --patience 200ms", "echo no host; exit 3")).await.ended(3);
     let files = spooled(&scene);
     assert_eq!(files.len(), 2, "{files:?}");
     let mode = |name: &str| scene.path(name).metadata().unwrap().permissions().mode() & 0o777;
@@ -63,7 +55,7 @@ async fn what_ran_while_the_warden_was_away_is_told_afterwards_and_once() {
     assert!(status.unwrap().success());
     run(spool(&scene, &url, &["flush"])).await.ended(69);
     assert_eq!(spooled(&scene).len(), 2);
-    let daemon = start(directory.path(), Some(&address));
+    let daemon = DaemonProcess::at(directory.path(), address.as_str());
     assert_eq!(run(spool(&scene, &url, &["flush"])).await.done(), "delivered 2 reports\n");
     assert!(spooled(&scene).is_empty());
     let runs = ledger(&daemon).await;
@@ -72,7 +64,8 @@ async fn what_ran_while_the_warden_was_away_is_told_afterwards_and_once() {
     assert!(of("good")["duration"].as_f64().unwrap() >= 0.3, "{}", of("good"));
     let bad = of("bad");
     assert_eq!(json!([bad["status"], bad["error"]["type"]]), json!(["failed", "exit 3"]));
-    assert!(bad["ended_at"].as_str() < bad["created_at"].as_str(), "{bad}");
+    let at = |name: &str| bad[name].as_str().expect("an instant");
+    assert!(at("ended_at") < at("created_at"), "{bad}");
     std::fs::remove_dir(scene.path("spool")).unwrap();
     std::fs::rename(scene.path("copy"), scene.path("spool")).unwrap();
     assert_eq!(run(spool(&scene, &url, &["flush"])).await.done(), "delivered 2 reports\n");
@@ -82,10 +75,10 @@ async fn what_ran_while_the_warden_was_away_is_told_afterwards_and_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_run_delivers_what_earlier_ones_left() {
     let (directory, scene) = (tempfile::tempdir().expect("a directory"), Scene::new());
-    let address = stopped(directory.path());
-    let url = format!("http://{address}");
-    run(line(&url, &scene, "--id early", "true")).await.ended(0);
-    let daemon = start(directory.path(), Some(&address));
+    let address = Address::reserve();
+    let url = address.url();
+    run(line(&url, &scene, "--id early --patience 200ms", "true")).await.ended(0);
+    let daemon = DaemonProcess::at(directory.path(), address.as_str());
     let (_, notes) = run(line(&url, &scene, "--id late", "true")).await.ended(0);
     assert_eq!(notes, "warden: delivered 1 report of earlier runs\n");
     let mut ids: Vec<String> = ledger(&daemon).await.iter().map(|run| run["id"].to_string()).collect();
@@ -97,17 +90,19 @@ async fn the_next_run_delivers_what_earlier_ones_left() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_warden_that_goes_while_the_command_runs_is_told_later() {
     let (directory, scene) = (tempfile::tempdir().expect("a directory"), Scene::new());
-    let daemon = start(directory.path(), None);
-    let (address, url) = (daemon.address().to_owned(), daemon.url(""));
+    let address = Address::reserve();
+    let daemon = DaemonProcess::at(directory.path(), address.as_str());
+    let url = address.url();
     let script = "echo >> ready; until [ -e go ]; do sleep 0.02; done; exit 9";
-    let mut running = scene.spawn(line(&url, &scene, "--id run-1", script));
+    // Enough for the beginning, and spent in vain at the end.
+    let mut running = scene.spawn(line(&url, &scene, "--id run-1 --patience 5s", script));
     scene.lines_when("ready", 1).await;
     assert!(spooled(&scene).is_empty(), "the warden knows of the run");
     daemon.kill();
     std::fs::write(scene.path("go"), "").unwrap();
     assert_eq!(running.ended().await, 9);
     assert_eq!(spooled(&scene).len(), 1, "{}", running.notes());
-    let daemon = start(directory.path(), Some(&address));
+    let daemon = DaemonProcess::at(directory.path(), address.as_str());
     run(spool(&scene, &url, &["flush"])).await.done();
     let run = ledger(&daemon).await.remove(0);
     assert_eq!(json!([run["number"], run["status"], run["error"]["type"]]), json!([1, "failed", "exit 9"]));
@@ -116,21 +111,17 @@ async fn a_warden_that_goes_while_the_command_runs_is_told_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_outlives_a_kill_from_the_moment_at_which_the_command_has_ended() {
     let (directory, scene) = (tempfile::tempdir().expect("a directory"), Scene::new());
-    let daemon = start(directory.path(), None);
-    let stop = |signal| {
-        let id = i32::try_from(daemon.id()).ok().and_then(Pid::from_raw).expect("a process id");
-        kill_process(id, signal).expect("it can be signalled");
-    };
+    let daemon = DaemonProcess::on(directory.path());
     let script = "echo >> ready; until [ -e go ]; do sleep 0.02; done; exit 9";
     let flags = "--id run-1 --patience 60s";
     let mut running = scene.spawn(line(&daemon.url(""), &scene, flags, script));
     scene.lines_when("ready", 1).await;
-    stop(Signal::STOP);
+    daemon.signal(Signal::STOP);
     std::fs::write(scene.path("go"), "").unwrap();
     let stored = || async { spooled(&scene).iter().any(|name| name.ends_with(".json")).then_some(()) };
     eventually("the report to be stored", stored).await;
     running.kill();
-    stop(Signal::CONT);
+    daemon.signal(Signal::CONT);
     run(spool(&scene, &daemon.url(""), &["flush"])).await.done();
     let run = ledger(&daemon).await.remove(0);
     assert_eq!(json!([run["number"], run["status"], run["error"]["type"]]), json!([1, "failed", "exit 9"]));
@@ -141,19 +132,14 @@ async fn the_report_of_a_command_that_runs_is_left_alone_and_that_of_a_killed_on
     let (daemon, scene) = (TestDaemon::start().await, Scene::new());
     let mut running = scene.spawn(line(NOBODY, &scene, "--id lost", "echo >> ready; exec sleep 60"));
     scene.lines_when("ready", 1).await;
-    let name = spooled(&scene).remove(0);
     let listed = run(spool(&scene, NOBODY, &["list", "--output", "json"])).await.json();
     assert_eq!(listed["ending"], "running");
-    // As if it had been for the daemon that is there.
-    let path = scene.path(&format!("spool/{name}"));
-    let report = || std::fs::read_to_string(&path).unwrap().replace(NOBODY, &daemon.url(""));
     let (_, notes) = run(spool(&scene, NOBODY, &["flush"])).await.ended(0);
     assert_eq!(notes, "1 report of a command that is running\n");
     running.kill();
     let (_, notes) = run(spool(&scene, &daemon.url(""), &["flush"])).await.ended(0);
     assert_eq!(notes, "1 report for another warden\n");
-    let text = report();
-    std::fs::write(&path, text).unwrap();
+    readdress(&scene, &daemon);
     run(spool(&scene, &daemon.url(""), &["flush"])).await.done();
     let found = super::ledger(&daemon).await.remove(0);
     assert_eq!(
@@ -200,13 +186,17 @@ async fn a_token_that_is_refused_stops_no_command() {
 }
 
 #[tokio::test]
-async fn a_report_that_is_damaged_or_refused_stays_until_it_is_dropped() {
-    let (daemon, scene) = (TestDaemon::start().await, Scene::new());
-    std::fs::create_dir(scene.path("spool")).unwrap();
-    std::fs::write(scene.path("spool/a.json"), "{").unwrap();
+async fn reports_that_are_damaged_or_refused_stay_until_they_are_dropped() {
+    let config = "[limits]\nworkflows_max = 1\n[workflows.other]";
+    let (daemon, scene) = (TestDaemon::builder().config(config).start().await, Scene::new());
+    run(line(NOBODY, &scene, "", "true")).await.ended(0);
+    readdress(&scene, &daemon);
+    std::fs::write(scene.path("spool/damaged.json"), "{").unwrap();
     let (_, notes) = run(spool(&scene, &daemon.url(""), &["flush"])).await.ended(1);
-    assert!(notes.contains("refused ") && notes.contains("--drop-refused removes them"), "{notes}");
-    assert_eq!(spooled(&scene), ["a.json"]);
-    run(spool(&scene, &daemon.url(""), &["flush", "--drop-refused"])).await.ended(0);
-    eventually("the spool to be empty", || async { spooled(&scene).is_empty().then_some(()) }).await;
+    assert!(notes.contains("damaged.json: EOF") && notes.contains("limits.workflows_max"), "{notes}");
+    assert!(notes.contains("--drop-refused removes them"), "{notes}");
+    assert_eq!(spooled(&scene).len(), 2);
+    let (_, notes) = run(spool(&scene, &daemon.url(""), &["flush", "--drop-refused"])).await.ended(0);
+    assert_eq!(notes.lines().filter(|line| line.starts_with("removed ")).count(), 2, "{notes}");
+    assert!(spooled(&scene).is_empty());
 }

@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal, test_kill_process};
 use serde_json::json;
 
 use super::{Scene, etl, item, start};
-use crate::support::eventually;
+use crate::support::{Address, eventually};
 
 #[tokio::test]
 async fn a_lost_lease_stops_the_command_and_the_worker_goes_on() {
@@ -78,9 +78,9 @@ async fn a_second_signal_ends_a_command_at_once() {
 
 #[tokio::test]
 async fn a_worker_waits_for_a_daemon_that_is_away() {
-    let (mut daemon, scene) = (etl().await, Scene::new());
-    let command = super::work(&daemon, &scene, "", &[("extract", "true")]);
-    daemon.stop().await;
+    let (daemon, scene, address) = (etl().await, Scene::new(), Address::reserve());
+    let mut command = super::work(&daemon, &scene, "", &[("extract", "true")]);
+    command.env("WARDEN_URL", address.url());
     let mut running = scene.spawn(command);
     running.said("waiting for the daemon: cannot reach a warden").await;
     running.signal(Signal::TERM);
