@@ -296,12 +296,17 @@ pub fn check_calm(store: &MemoryStore, warden: &Warden, now: Timestamp) -> Resul
         if own.waiting.count > 0 && own.may_open(&policy, |_| Some(&nightly), now) {
             return Err(format!("runs of {name} wait, though nothing stands in their way"));
         }
-        let success = entries.iter().rev().find(|entry| entry.status == RunStatus::Success);
+        // What fails later than that was not made up for, whatever its number.
+        let is_made_up = |failed: &RunEntry| {
+            own.last_success.is_some_and(|success| {
+                success.number > failed.number && failed.ended_at.is_some_and(|at| at <= success.at)
+            })
+        };
         for failed in entries.iter().filter(|entry| entry.status == RunStatus::Failed) {
             let read = store.items(vec![failed.item_number]).now_or_never().expect("memory never waits");
             let items = read.expect("memory never fails");
             let is_left = items.first().is_some_and(|item| item.closed.is_none());
-            if is_left && success.is_some_and(|success| success.number > failed.number) {
+            if is_left && is_made_up(failed) {
                 return Err(format!("run {} of {name} was made up for, and is not closed", failed.number));
             }
         }

@@ -256,8 +256,9 @@ impl Watch {
             if ahead.waiting_for == Some(WaitingFor::Receiver) {
                 continue;
             }
-            // When the daemon last looked nothing was in it.
-            if incident.count == 0 && now <= self.weather.since(&incident.key).after(SLACK) {
+            // When the daemon last looked nothing was in it. A jump of the clock leaves it no time to look.
+            let since = self.weather.since(&incident.key).max(self.clock.jumped_at());
+            if incident.count == 0 && now <= since.after(SLACK) {
                 continue;
             }
             if ahead.next_told_at.is_none_or(|at| at > now.after(bound)) {
