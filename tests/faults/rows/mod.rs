@@ -1,5 +1,6 @@
 //! The rows of the matrix.
 
+mod artifacts;
 mod clocks;
 mod connections;
 mod damage;
@@ -10,6 +11,7 @@ mod kills;
 mod memory;
 mod power_cuts;
 mod receivers;
+mod reloads;
 mod unread;
 mod volumes;
 
@@ -57,6 +59,12 @@ pub const ALL: &[Row] = &[
     }),
     row("power-checkpoint", "power cut during checkpoints", Alone, |trial| {
         Box::pin(power_cuts::amid_checkpoints(trial))
+    }),
+    row("power-artifacts", "power cut amid changes of 200 artifacts each", Alone, |trial| {
+        Box::pin(artifacts::changed_together(trial))
+    }),
+    row("kill-reload", "kill -9 while the configuration changes, under load", Alone, |trial| {
+        Box::pin(reloads::under_load(trial))
     }),
     row("disk-full", "another process fills the disk", Alone, |trial| {
         Box::pin(full_disk::filled_by_others(trial))
