@@ -182,7 +182,7 @@ problems! {
     /// The payload of a closed item was removed.
     PayloadGone: 410, "payload-gone", "The payload is gone";
     /// The item has another version.
-    PreconditionFailed: 412, "precondition-failed", "The item has changed";
+    PreconditionFailed: 412, "precondition-failed", "It has changed since that version";
     /// The payload exceeds the limit.
     PayloadTooLarge: 413, "payload-too-large", "The payload is too large";
     /// The batch has too many lines or bytes.

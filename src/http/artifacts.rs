@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::Request;
+use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use warden_api::Page;
@@ -15,6 +16,7 @@ use wildmatch::WildMatch;
 
 use super::access::Access;
 use super::document::{document, read_within};
+use super::items::entity_tag;
 use super::json::Json;
 use super::page::{limit, number_cursor, read_number_cursor};
 use super::problem::{Problem, success};
@@ -152,6 +154,7 @@ pub async fn list(
         location: query.one("location")?.map(|text| Glob::new(&text)),
         name: query.one("name")?.map(|text| Glob::new(&text)),
         statuses: statuses.collect::<Result<_, _>>()?,
+        loadable: false,
     };
     check_order(&mut query)?;
     let limit = limit(&mut query)?;
@@ -172,28 +175,28 @@ fn check_order(query: &mut Query) -> Result<(), Problem> {
     }
 }
 
-pub async fn get(
-    allowed: Allowed<OfArtifact>,
-    Segments(id): Segments<String>,
-) -> Result<Json<warden_api::Artifact>, Problem> {
+pub async fn get(allowed: Allowed<OfArtifact>, Segments(id): Segments<String>) -> Result<Response, Problem> {
     let id = ArtifactId(id.into());
     let services = allowed.artifact(&id)?;
     let artifact = services.artifacts.get(&id).await?;
-    Ok(Json(view(&services, artifact)))
+    let tag = entity_tag(artifact.version);
+    Ok(([(ETAG, tag)], Json(view(&services, artifact))).into_response())
 }
 
 pub async fn patch(
     allowed: Allowed<OfArtifact>,
     Segments(id): Segments<String>,
     request: Request,
-) -> Result<Json<warden_api::Artifact>, Problem> {
+) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
+    let if_version = request::if_match(&parts.headers)?;
     let document: ChangeRequest = document(allowed.server(), &parts, body).await?;
     let id = ArtifactId(id.into());
     let services = allowed.artifact(&id)?;
     let ChangeRequest { status, run, alias, size, records, low, high, format, compression, depends_on } =
         document;
     let change = ArtifactChange {
+        if_version,
         status: status.map(|text| services.artifacts.status(&text)).transpose()?,
         run: run.map(|run| run_name(run, services.access())).transpose()?,
         facts: Facts { alias, size, format, compression, ..facts(records, low, high)? },
@@ -201,7 +204,8 @@ pub async fn patch(
     };
     let mut changed = services.artifacts.change(vec![(id, change)]).await?;
     let artifact = changed.pop().ok_or(WardenError::ArtifactNotFound(None))?;
-    Ok(Json(written(&services, artifact, false)))
+    let tag = entity_tag(artifact.version);
+    Ok(([(ETAG, tag)], Json(written(&services, artifact, false))).into_response())
 }
 
 pub async fn change_status(
@@ -259,6 +263,8 @@ pub async fn claim(allowed: Allowed<AnyWorkflow>, request: Request) -> Result<Js
         location: glob(location),
         name: glob(name),
         statuses: vec![status.clone()],
+        // Set by the claim.
+        loadable: false,
     };
     let run = run.map(|run| run_name(run, &access)).transpose()?;
     // If there is no memory for the response, the claim is refused before it changes anything.

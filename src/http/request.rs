@@ -326,7 +326,7 @@ pub fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
             // ETags are compared as text: "+3" and "03" are not the tag "3".
             version.filter(|version| format!("\"{version}\"") == tag).map(Some).ok_or_else(|| {
                 Problem::precondition_failed(format!(
-                    "{} is not an entity tag of this item, which is its version in quotes",
+                    "{} is no entity tag, which is the version in quotes",
                     quote(&tag)
                 ))
             })

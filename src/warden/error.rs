@@ -72,7 +72,7 @@ pub enum WardenError {
         this item is closed{0}"
     )]
     PayloadGone(ClosedSince),
-    #[error("the item has version {0} now; get it again and retry")]
+    #[error("the version is {0} now; get it again and retry")]
     VersionMismatch(u64),
     #[error("this is not the id of a lease; it is lse_ and 32 hexadecimal digits, as returned by a claim")]
     LeaseNotFound,

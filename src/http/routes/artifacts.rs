@@ -2,7 +2,7 @@
 
 use warden_api::Problem::{
     ArtifactLoaded, ArtifactNotFound, ArtifactStatusUnknown, DependencyNotMet, DependencyRefused,
-    ItemNotFound, StorageFull, TooManyArtifacts, TooManyWorkflows, WorkflowNotFound,
+    ItemNotFound, PreconditionFailed, StorageFull, TooManyArtifacts, TooManyWorkflows, WorkflowNotFound,
 };
 use warden_api::artifact::{
     ArtifactClaimRequest, Artifacts, ChangeRequest, RegisterRequests, Registered, StatusRequest,
@@ -12,7 +12,7 @@ use warden_api::{Artifact, path};
 
 use crate::http::artifacts;
 use crate::http::openapi::{document, json, page};
-use crate::http::parameter::{OF_ARTIFACTS, PAGING, WORKFLOWS};
+use crate::http::parameter::{IF_MATCH, OF_ARTIFACTS, PAGING, WORKFLOWS};
 use crate::http::route::Route;
 use crate::http::server::{AnyWorkflow, InBody, OfArtifact};
 
@@ -64,10 +64,12 @@ pub fn routes() -> Vec<Route> {
                 `loading`, and one whose `use` is `once` is loaded once. A change that changes nothing \
                 leaves the version as it is.",
             )
+            .takes(&[&[IF_MATCH]])
             .body(document::<ChangeRequest>())
             .answers(200, "The artifact", json::<Artifact>())
             .refuses(&[
                 ArtifactNotFound,
+                PreconditionFailed,
                 ArtifactStatusUnknown,
                 ArtifactLoaded,
                 DependencyNotMet,

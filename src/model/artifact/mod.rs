@@ -119,6 +119,8 @@ pub struct NewArtifact {
 /// A change of an artifact. What is absent is kept.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ArtifactChange {
+    /// The version that it must have.
+    pub if_version: Option<u64>,
     pub status: Option<Status>,
     /// The run that changes it.
     pub run: Option<RunName>,
@@ -201,7 +203,7 @@ impl Artifact {
     /// Changes it, to a status that it [admits](Self::admits). Returns whether anything differs.
     pub fn change(&mut self, change: ArtifactChange, now: Timestamp) -> bool {
         let before = self.clone();
-        let ArtifactChange { status, run, facts, depends_on } = change;
+        let ArtifactChange { status, run, facts, depends_on, if_version: _ } = change;
         if let Some(status) = status.filter(|status| *status != self.status) {
             if status == ArtifactStatus::Loaded && self.loaded_at.is_none() {
                 self.loaded_at = Some(now);

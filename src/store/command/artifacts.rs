@@ -23,7 +23,7 @@ pub enum ArtifactCommand {
     /// or artifact. Outcomes: `Registered`, `ArtifactsRefused`, `TooManyWorkflows`, `StorageFull`.
     Register(Registration),
     /// Changes artifacts: all or none. Each is named once. Outcomes: `Artifacts`, `ArtifactsRefused`,
-    /// `StorageFull`.
+    /// `VersionMismatch`, `StorageFull`.
     Change { changes: Vec<(ArtifactId, ArtifactChange)>, now: Timestamp },
     /// Gives the first `max` of the candidates that have one status another one. Those that have another
     /// status by now, or may not get this one, are passed over. Outcomes: `Artifacts`, `StorageFull`.
@@ -210,8 +210,10 @@ impl<R: Rows> Shelf<'_, R> {
 
     fn registered(&mut self, ids: Vec<ArtifactId>, made: &BTreeSet<ArtifactId>) -> Result<Outcome, R::Error> {
         let mut found = Vec::with_capacity(ids.len());
+        let mut made = made.clone();
         for id in ids {
-            found.extend(self.get(&id)?.map(|artifact| (artifact.clone(), made.contains(&id))));
+            // One that the request names twice is new once.
+            found.extend(self.get(&id)?.map(|artifact| (artifact.clone(), made.remove(&id))));
         }
         Ok(Outcome::Registered(found))
     }
@@ -229,6 +231,9 @@ impl<R: Rows> Shelf<'_, R> {
             let Some(mut draft) = self.get(&id)?.cloned() else {
                 return Ok(Outcome::ArtifactsRefused(ArtifactRefusal::Unknown(id)));
             };
+            if change.if_version.is_some_and(|version| version != draft.version) {
+                return Ok(Outcome::VersionMismatch(draft.version));
+            }
             if let Some(status) = &change.status {
                 if !draft.admits(status) {
                     return Ok(Outcome::ArtifactsRefused(ArtifactRefusal::LoadedOnce(id)));
@@ -266,7 +271,9 @@ impl<R: Rows> Shelf<'_, R> {
     ) -> Result<Result<(), ArtifactRefusal>, R::Error> {
         for id in redirected {
             let Some(draft) = drafts.get(id) else { continue };
-            for dependency in &draft.depends_on {
+            let before = self.get(id)?.map(|before| before.depends_on.clone()).unwrap_or_default();
+            // One that was there before may have been forgotten since.
+            for dependency in draft.depends_on.iter().filter(|id| !before.contains(id)) {
                 if !drafts.contains_key(dependency) && self.get(dependency)?.is_none() {
                     let (artifact, dependency) = (id.clone(), dependency.clone());
                     return Ok(Err(ArtifactRefusal::DependencyUnknown { artifact, dependency }));

@@ -20,6 +20,8 @@ use crate::store::{Change, Document, DocumentId, Observer};
 const LOOK_MAX: usize = 8_192;
 /// If more names begin as asked, they are not gathered and sorted.
 const NAMES_MAX: usize = 4_096;
+/// How far dependencies of dependencies are followed.
+const DEPTH_MAX: usize = 64;
 /// If more pairs of location and status match, artifacts are taken by their workflows.
 const LOCATIONS_MAX: usize = 4_096;
 
@@ -33,6 +35,9 @@ pub struct ArtifactFilter {
     pub name: Option<Glob>,
     /// Any of these; all if empty.
     pub statuses: Vec<Status>,
+    /// Passes over those that cannot be loaded together with others that the filter admits, since something
+    /// else has to be loaded first.
+    pub loadable: bool,
 }
 
 impl ArtifactFilter {
@@ -93,6 +98,7 @@ struct Row {
     status_at: Timestamp,
     /// It is removed together with the item of its run.
     is_of_run: bool,
+    depends_on: Box<[ArtifactId]>,
     runs: Box<[ItemKey]>,
 }
 
@@ -229,22 +235,48 @@ impl Index {
 
     fn find(&self, filter: &ArtifactFilter, after: u64, limit: usize) -> Found {
         let mut found = Found::default();
+        let mut blocked = HashMap::new();
         for number in self.candidates(filter, after) {
             let Some(row) = self.rows.get(&number) else { continue };
-            if filter.admits(row) {
+            if filter.admits(row) && !(filter.loadable && self.is_blocked(row, filter, &mut blocked, 0)) {
                 if found.artifacts.len() >= limit {
                     found.next = found.artifacts.last().map(|(last, _)| *last);
                     return found;
                 }
                 found.artifacts.push((number, row.id.clone()));
             }
-            found.looked_at += filter.cost(row);
+            found.looked_at += filter.cost(row) + row.depends_on.len();
             if found.looked_at >= LOOK_MAX {
                 found.next = Some(number);
                 return found;
             }
         }
         found
+    }
+
+    /// Whether something has to be loaded before an artifact that the filter does not admit, or that is
+    /// blocked in turn. `known` are the numbers that were judged before.
+    fn is_blocked(
+        &self,
+        row: &Row,
+        filter: &ArtifactFilter,
+        known: &mut HashMap<u64, bool>,
+        depth: usize,
+    ) -> bool {
+        row.depends_on.iter().any(|id| {
+            let other = self.numbers.get(id).and_then(|number| Some((*number, self.rows.get(number)?)));
+            let Some((number, other)) = other else { return false };
+            if is_finished(&other.status) || !filter.admits(other) {
+                return !is_finished(&other.status);
+            }
+            if let Some(is_blocked) = known.get(&number) {
+                return *is_blocked;
+            }
+            // The store judges what lies deeper.
+            let is_blocked = depth < DEPTH_MAX && self.is_blocked(other, filter, known, depth + 1);
+            known.insert(number, is_blocked);
+            is_blocked
+        })
     }
 
     /// Numbers after this one, in order, among them all that the filter admits.
@@ -318,6 +350,7 @@ impl Index {
             status: status.clone(),
             status_at: artifact.status_at,
             is_of_run: artifact.removed_with().is_some(),
+            depends_on: artifact.depends_on.iter().cloned().collect(),
             runs: artifact.uses.iter().map(|usage| usage.run.clone()).collect(),
         };
         self.numbers.insert(row.id.clone(), number);

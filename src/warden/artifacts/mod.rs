@@ -34,7 +34,8 @@ use crate::store::{ArtifactClaim, ArtifactCommand, Command, Outcome, Registratio
 const SCAN_MAX: usize = 200_000;
 /// The most candidates of one command of a claim.
 const CANDIDATES_AT_ONCE: usize = 1_000;
-/// The most candidates of a claim. If all of them have to wait for others, it claims nothing.
+/// The most candidates of a claim that the store judges. Few are refused: the index leaves out those that have
+/// to wait for others.
 const CANDIDATES_MAX: usize = 50_000;
 /// The most artifacts that are named with an item.
 const OF_ITEM_MAX: usize = 100;
@@ -201,6 +202,7 @@ impl Artifacts {
     pub async fn claim(&self, claim: ClaimArtifacts) -> Result<Vec<Artifact>, WardenError> {
         let ClaimArtifacts { workflow, mut filter, status, to, max, run } = claim;
         check_globs(&filter)?;
+        filter.loadable = to == ArtifactStatus::Loading;
         if let Some(glob) = workflow {
             check_glob(&glob)?;
             filter.workflows = vec![WildMatch::new(&glob)];
@@ -277,6 +279,7 @@ impl Artifacts {
     fn refusal(&self, outcome: Outcome) -> WardenError {
         match outcome {
             Outcome::ArtifactsRefused(refusal) => WardenError::of_artifacts(refusal, self.settings.most),
+            Outcome::VersionMismatch(version) => WardenError::VersionMismatch(version),
             Outcome::TooManyWorkflows(name) => self.workflows.no_room_for(name),
             _ => WardenError::StorageFull,
         }

@@ -31,6 +31,24 @@ async fn finished_artifacts_are_forgotten_by_age_and_others_never() {
 }
 
 #[tokio::test]
+async fn dependencies_can_be_added_beside_one_that_was_forgotten() {
+    let daemon = TestDaemon::builder().config("[artifacts]\nretention = \"1h\"").start().await;
+    let ids = ready(&daemon, &["loaded", "after", "another"]).await;
+    patch(&daemon, &ids[1], json!({"depends_on": [ids[0]]})).await.json(200);
+    patch(&daemon, &ids[0], json!({"status": "loaded"})).await.json(200);
+    daemon.advance(2 * HOUR);
+    eventually("what was loaded is forgotten", || async {
+        (found(&daemon, "").await == ["after", "another"]).then_some(())
+    })
+    .await;
+    let both = json!({"depends_on": [ids[0], ids[2]]});
+    let extended = patch(&daemon, &ids[1], both.clone()).await.json(200);
+    assert_eq!(extended["depends_on"], both["depends_on"]);
+    let refused = patch(&daemon, &ids[2], json!({"depends_on": [ids[0]]})).await;
+    refused.refused(422, "dependency-refused");
+}
+
+#[tokio::test]
 async fn a_workflow_keeps_its_latest_finished_artifacts() {
     let config = "[artifacts]\nretention_max = 2\nretention = \"1d\"";
     let daemon = TestDaemon::builder().config(config).start().await;

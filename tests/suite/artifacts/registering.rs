@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{get, names, patch, ready};
-use crate::support::TestDaemon;
+use crate::support::{TestDaemon, ask};
 
 #[tokio::test]
 async fn what_is_registered_again_is_answered_as_it_is() {
@@ -35,6 +35,38 @@ async fn what_is_registered_again_is_answered_as_it_is() {
 }
 
 /// ProcessTracker 9.
+#[tokio::test]
+async fn an_artifact_is_changed_only_if_it_has_the_version_that_the_client_knows() {
+    let daemon = TestDaemon::start().await;
+    let id = ready(&daemon, &["a"]).await.remove(0);
+    let path = format!("/v1/artifacts/{id}");
+    let change = async |tag: &str, status: &str| {
+        let request = daemon.request(Method::PATCH, &path).header("if-match", tag);
+        ask(request.json(&json!({"status": status}))).await
+    };
+    let got = daemon.ask(Method::GET, &path).await;
+    assert_eq!(got.headers["etag"], "\"1\"");
+    let changed = change("\"1\"", "loaded").await;
+    assert_eq!(changed.headers["etag"], "\"2\"");
+    for tag in ["\"1\"", "\"3\"", "2", "W/\"2\""] {
+        change(tag, "archived").await.refused(412, "precondition-failed");
+    }
+    assert_eq!(get(&daemon, &id).await["status"], "loaded");
+    for tag in ["*", "\"2\""] {
+        assert_eq!(change(tag, "loaded").await.json(200)["version"], 2);
+    }
+}
+
+#[tokio::test]
+async fn an_artifact_that_a_request_names_twice_is_registered_once() {
+    let daemon = TestDaemon::start().await;
+    let new = |name: &str| json!({"workflow": "etl", "location": "/in", "name": name});
+    let list = json!([new("a"), new("b"), new("a")]);
+    let made = daemon.send_json(Method::POST, "/v1/artifacts", list).await.json(201);
+    assert_eq!((&made["registered"], names(&made)), (&json!(2), ["a", "b", "a"].map(str::to_owned).to_vec()));
+    assert_eq!(made["data"][0], made["data"][2]);
+}
+
 #[tokio::test]
 async fn a_directory_that_is_registered_again_leaves_what_is_loaded_alone() {
     let daemon = TestDaemon::start().await;

@@ -9,7 +9,7 @@ use clap::Args;
 use clap::builder::PossibleValuesParser;
 use reqwest::Method;
 use warden_api::artifact::{RegisterRequest, RegisterRequests, RegisteredArtifacts};
-use warden_api::limit::ARTIFACTS_AT_ONCE;
+use warden_api::limit::{ARTIFACTS_AT_ONCE, ARTIFACTS_DOCUMENT_MAX};
 use warden_api::path;
 use warden_api::word::ArtifactUse;
 use warden_client::Query;
@@ -68,11 +68,10 @@ impl Register {
     pub async fn run(self, console: &mut Console<'_>) -> Result<(), CliError> {
         let client = self.connection.open()?;
         let (location, names) = self.named()?;
-        let names: Vec<(String, Option<u64>)> = names.into_iter().collect();
+        let requests = names.into_iter().map(|(name, size)| self.request(&location, &name, size));
         let mut all = RegisteredArtifacts { data: Vec::new(), registered: 0 };
         let mut result = Ok(());
-        for part in names.chunks(ARTIFACTS_AT_ONCE) {
-            let requests = part.iter().map(|(name, size)| self.request(&location, name, *size)).collect();
+        for requests in batches(requests) {
             let request = client.request(Method::POST, path::ARTIFACTS, &Query::new())?;
             let sent = client.send(request.json(&RegisterRequests::Many(requests))).await;
             let answer = match sent {
@@ -145,6 +144,26 @@ impl Register {
     }
 }
 
+/// As many in one request as it may have, by number and by size.
+fn batches(requests: impl IntoIterator<Item = RegisterRequest>) -> Vec<Vec<RegisterRequest>> {
+    let (mut all, mut size) = (Vec::<Vec<RegisterRequest>>::new(), 0);
+    for request in requests {
+        // With the comma after it.
+        let own = serde_json::to_vec(&request).map_or(0, |json| json.len() as u64 + 1);
+        match all.last_mut() {
+            Some(batch) if batch.len() < ARTIFACTS_AT_ONCE && size + own < ARTIFACTS_DOCUMENT_MAX => {
+                batch.push(request);
+                size += own;
+            }
+            _ => {
+                all.push(vec![request]);
+                size = own;
+            }
+        }
+    }
+    all
+}
+
 /// Collects the files below `root` whose names there match. Links count as what they lead to, except that
 /// links to directories are not followed, and those to nothing are passed over.
 fn collect(
@@ -182,4 +201,37 @@ fn collect(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_keep_to_the_limits_of_a_request_and_lose_nothing() {
+        let request = |name: &str, depends_on: usize| RegisterRequest {
+            location: "/in".into(),
+            name: name.into(),
+            depends_on: vec!["art_0199c9a0-0000-5000-8000-000000000000".into(); depends_on],
+            ..RegisterRequest::default()
+        };
+        assert!(batches([]).is_empty());
+        let sizes = |depends_on: usize| -> Vec<usize> {
+            let requests = (0..2_500).map(|number| request(&number.to_string(), depends_on));
+            let batches = batches(requests);
+            let names: Vec<String> =
+                batches.iter().flatten().map(|request| request.name.to_string()).collect();
+            assert_eq!(names, (0..2_500).map(|number| number.to_string()).collect::<Vec<_>>());
+            for batch in &batches {
+                assert!(serde_json::to_vec(batch).unwrap().len() as u64 <= ARTIFACTS_DOCUMENT_MAX);
+            }
+            batches.iter().map(Vec::len).collect()
+        };
+        assert_eq!(sizes(0), [1_000, 1_000, 500]);
+        let many = sizes(100);
+        assert!(
+            many.len() > 3 && many.iter().all(|size| *size > 400 || size == many.last().unwrap()),
+            "{many:?}"
+        );
+    }
 }

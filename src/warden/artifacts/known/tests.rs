@@ -86,6 +86,7 @@ fn a_search_finds_what_looking_at_everything_finds() {
                     location: location.map(Glob::new),
                     name: name.map(Glob::new),
                     statuses: status.to_vec(),
+                    loadable: false,
                 };
                 let any = |globs: &[&str], text: &str| {
                     globs.is_empty() || globs.iter().any(|glob| WildMatch::new(glob).matches(text))
@@ -132,6 +133,42 @@ fn a_search_looks_at_no_more_than_it_may_under_the_lock() {
         let filter = ArtifactFilter { statuses: statuses.clone(), location, ..ArtifactFilter::default() };
         assert_eq!(known.find(&filter, 0, 10).looked_at, 1);
     }
+}
+
+#[test]
+fn what_has_to_wait_for_others_is_not_looked_up_for_a_claim() {
+    use ArtifactStatus::{Error, Loaded, Loading, Ready};
+    let known = KnownArtifacts::default();
+    let id = |name: &str| ArtifactId::of("etl", "/in", name);
+    let elsewhere = ArtifactId::of("etl", "/out", "ready");
+    put(&known, artifact(1, "etl", "/out", "ready", Ready));
+    let rows: [(u64, &str, ArtifactStatus, &[ArtifactId]); 11] = [
+        (2, "loaded", Loaded, &[]),
+        (3, "loading", Loading, &[]),
+        (4, "failed", Error, &[]),
+        (5, "free", Ready, &[]),
+        (6, "after loaded and forgotten", Ready, &[id("loaded"), id("forgotten")]),
+        (7, "after loading", Ready, &[id("loading")]),
+        (8, "after failed", Ready, &[id("free"), id("failed")]),
+        (9, "after free", Ready, &[id("free")]),
+        (10, "after blocked", Ready, &[id("after failed")]),
+        (11, "after the one after free", Ready, &[id("after free"), id("later")]),
+        (12, "after another place", Ready, &[elsewhere]),
+    ];
+    for (number, name, status, depends_on) in rows {
+        let depends_on = depends_on.to_vec();
+        put(&known, Artifact { depends_on, ..artifact(number, "etl", "/in", name, status) });
+    }
+    put(&known, artifact(13, "etl", "/in", "later", Ready));
+    let claim = ArtifactFilter {
+        location: Some(Glob::new("/in")),
+        statuses: vec![Ready.into()],
+        loadable: true,
+        ..ArtifactFilter::default()
+    };
+    assert_eq!(all(&known, &claim, 2), [5, 6, 9, 11, 13]);
+    let ready = ArtifactFilter { loadable: false, ..claim };
+    assert_eq!(all(&known, &ready, 100), [5, 6, 7, 8, 9, 10, 11, 12, 13]);
 }
 
 #[test]

@@ -41,6 +41,7 @@ pub enum ArtifactAction {
 
 #[derive(Clone, Debug)]
 pub struct Change {
+    if_version: Option<u64>,
     status: Option<Status>,
     run: Option<u8>,
     value: Option<i64>,
@@ -81,6 +82,7 @@ impl ArtifactAction {
             }
             Self::Change(changes) => {
                 let change = |change: Change| ArtifactChange {
+                    if_version: change.if_version,
                     status: change.status,
                     run: change.run.map(run),
                     facts: Facts {
@@ -117,12 +119,19 @@ pub fn actions() -> impl Strategy<Value = ArtifactAction> {
     let status = move || select(often.clone());
     let new = (name(), status(), any::<bool>(), vec(name(), 0..3));
     let change = (
+        option::weighted(0.1, 1_u64..4),
         option::weighted(0.8, status()),
         option::of(0_u8..40),
         option::weighted(0.3, -20_i64..20),
         option::weighted(0.3, vec(name(), 0..3)),
     )
-        .prop_map(|(status, run, value, depends_on)| Change { status, run, value, depends_on });
+        .prop_map(|(if_version, status, run, value, depends_on)| Change {
+            if_version,
+            status,
+            run,
+            value,
+            depends_on,
+        });
     let claim = (vec(name(), 0..6), status(), status(), 1_usize..4, any::<bool>());
     prop_oneof![
         3 => (vec(new, 1..4), 2_usize..12)

@@ -68,8 +68,8 @@ impl Artifacts {
             ArtifactCommand::Register(registration) => self.register(registration, has_item),
             ArtifactCommand::Change { changes, now } => {
                 match self.changed(changes.clone(), *now) {
-                    Some(after) => self.0 = after,
-                    None => return refused(),
+                    Ok(after) => self.0 = after,
+                    Err(outcome) => return outcome,
                 }
                 Outcome::Artifacts(changes.iter().map(|(id, _)| self.0[id].clone()).collect())
             }
@@ -90,7 +90,7 @@ impl Artifacts {
 
     fn register(&mut self, registration: &Registration, has_item: impl Fn(&ItemKey) -> bool) -> Outcome {
         let mut after = self.0.clone();
-        let mut found = Vec::new();
+        let mut found: Vec<(ArtifactId, bool)> = Vec::new();
         for (new, _) in &registration.artifacts {
             let id = ArtifactId::of(&new.workflow, &new.location, &new.name);
             if !after.contains_key(&id) {
@@ -102,13 +102,14 @@ impl Artifacts {
                 }
                 after.insert(id.clone(), Artifact { status, ..made });
             }
-            found.push((id.clone(), !self.0.contains_key(&id)));
+            let is_first = !self.0.contains_key(&id) && found.iter().all(|(other, _)| *other != id);
+            found.push((id, is_first));
         }
         let is_new = |id: &ArtifactId| !self.0.contains_key(id);
         if after.len() > registration.artifacts_max && after.len() > self.0.len() {
             return refused();
         }
-        if !after.values().filter(|made| is_new(&made.id)).all(|made| leads_nowhere(made, &after)) {
+        if !after.values().filter(|made| is_new(&made.id)).all(|made| leads_nowhere(made, &[], &after)) {
             return refused();
         }
         let mut wanted: BTreeMap<ArtifactId, Status> = BTreeMap::new();
@@ -132,12 +133,15 @@ impl Artifacts {
         &self,
         changes: Vec<(ArtifactId, ArtifactChange)>,
         now: Timestamp,
-    ) -> Option<BTreeMap<ArtifactId, Artifact>> {
+    ) -> Result<BTreeMap<ArtifactId, Artifact>, Outcome> {
         let mut directed = self.0.clone();
         for (id, change) in &changes {
-            let artifact = directed.get_mut(id)?;
+            let artifact = directed.get_mut(id).ok_or_else(refused)?;
+            if change.if_version.is_some_and(|version| version != artifact.version) {
+                return Err(Outcome::VersionMismatch(artifact.version));
+            }
             if change.status.as_ref().is_some_and(|status| !artifact.admits(status)) {
-                return None;
+                return Err(refused());
             }
             if let Some(depends_on) = &change.depends_on {
                 artifact.depends_on.clone_from(depends_on);
@@ -145,18 +149,18 @@ impl Artifacts {
         }
         let redirected = |id: &ArtifactId| directed[id].depends_on != self.0[id].depends_on;
         let mut redirected = changes.iter().filter(|(id, _)| redirected(id));
-        if !redirected.all(|(id, _)| leads_nowhere(&directed[id], &directed)) {
-            return None;
+        if !redirected.all(|(id, _)| leads_nowhere(&directed[id], &self.0[id].depends_on, &directed)) {
+            return Err(refused());
         }
         let wanted = changes.iter().filter_map(|(id, change)| Some((id.clone(), change.status.clone()?)));
         if !can_be_moved(&directed, &wanted.collect()) {
-            return None;
+            return Err(refused());
         }
         let mut after = self.0.clone();
         for (id, change) in changes {
-            after.get_mut(&id)?.change(change, now);
+            after.get_mut(&id).ok_or_else(refused)?.change(change, now);
         }
-        Some(after)
+        Ok(after)
     }
 
     fn claim(&mut self, claim: &ArtifactClaim) -> Outcome {
@@ -183,10 +187,10 @@ impl Artifacts {
     }
 }
 
-/// Whether everything that it depends on exists, and no way leads back to it.
-fn leads_nowhere(artifact: &Artifact, all: &BTreeMap<ArtifactId, Artifact>) -> bool {
+/// Whether everything that it depends on exists, unless it did so `before`, and no way leads back to it.
+fn leads_nowhere(artifact: &Artifact, before: &[ArtifactId], all: &BTreeMap<ArtifactId, Artifact>) -> bool {
     let mut reached: BTreeSet<&ArtifactId> = artifact.depends_on.iter().collect();
-    if !reached.iter().all(|id| all.contains_key(*id)) {
+    if !reached.iter().all(|id| all.contains_key(*id) || before.contains(id)) {
         return false;
     }
     loop {
