@@ -17,9 +17,9 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use planted::{Planted, Proof};
+use warden::model::{Clock as _, SystemClock};
 
 const SEEDS: &str = "2000";
 const CRASHES: &str = "6";
@@ -50,20 +50,21 @@ fn every_planted_bug_is_found_and_none_where_there_is_none() {
         plant(&copy, number, bug);
     }
     let built = build(&copy);
+    let clock = SystemClock::new();
     let only = std::env::var("MUTANTS").unwrap_or_default();
     for proof in [Proof::Simulation, Proof::Crashes] {
-        let began = Instant::now();
+        let began = clock.now();
         assert_eq!(built.run(proof, None), None, "there is no bug, or one that was not planted");
-        show(&format!("{proof:?} without a bug: {:.1} s", began.elapsed().as_secs_f32()));
+        show(&format!("{proof:?} without a bug: {:.1} s", clock.now().since(began).as_secs_f32()));
     }
     let mut missed = Vec::new();
     for (number, (proof, Planted { name, caught_by, .. })) in planted::all().enumerate() {
         if !name.contains(&only) {
             continue;
         }
-        let began = Instant::now();
+        let began = clock.now();
         let found = built.run(proof, Some(number));
-        let took = began.elapsed().as_secs_f32();
+        let took = clock.now().since(began).as_secs_f32();
         let wrong = match found {
             Some(found) if caught_by.iter().any(|words| found.contains(words)) => {
                 let found: String = found.chars().take(FOUND_SHOWN).collect();
