@@ -20,12 +20,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use self::addresses::look_up;
+use self::addresses::look_up_for;
 pub use self::reload::ReadConfig;
 use self::reload::{Reloader, log_warnings};
 pub use self::storage::check_data;
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Destination};
 use crate::http::{ConfigChange, Listener, ListenerError, Server};
-use crate::model::{Clock, Random, SystemClock, SystemRandom};
+use crate::model::{Clock, Random, SystemClock, SystemRandom, Warning};
 use crate::outbound::{HttpOutbound, Outbound};
 use crate::store::{OnDamage, OpenError, Store, StoreError, engine};
 use crate::warden::{Loops, Parts, Warden, WardenSettings, stored_definitions};
@@ -125,6 +126,9 @@ pub struct Daemon {
     loops: Loops,
     stop: CancellationToken,
     stall_timeout: Duration,
+    /// Of the configuration, with the definitions of clients, at the start.
+    warnings: Vec<Warning>,
+    destinations: Vec<Destination>,
 }
 
 impl Daemon {
@@ -154,7 +158,21 @@ impl Daemon {
         let until = stop.clone();
         let serving = tokio::spawn(async move { listener.serve(router, &limits, patience, until).await });
         let stall_timeout = config.storage.stall_timeout;
-        Ok(Self { address, warden, store, server, serving, changes, changing, loops, stop, stall_timeout })
+        let (warnings, destinations) = (config.warnings.clone(), config.destinations.clone());
+        Ok(Self {
+            address,
+            warden,
+            store,
+            server,
+            serving,
+            changes,
+            changing,
+            loops,
+            stop,
+            stall_timeout,
+            warnings,
+            destinations,
+        })
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -166,15 +184,11 @@ impl Daemon {
     }
 
     /// Logs warnings. Names are resolved for that, which may take a while and does not block anything.
-    fn warn(&self, config: &Config) -> impl Future<Output = ()> + use<> {
-        log_warnings(&config.warnings);
+    fn warn(&self) -> impl Future<Output = ()> + use<> {
+        log_warnings(&self.warnings);
         log_warnings(&self.warden.health.warnings());
-        let (server, destinations) = (self.server.clone(), config.destinations.clone());
-        async move {
-            let warnings = look_up(&destinations).await;
-            log_warnings(&warnings);
-            server.looked_up(warnings);
-        }
+        let (server, destinations) = (self.server.clone(), self.destinations.clone());
+        async move { log_warnings(&look_up_for(&server, &destinations).await) }
     }
 
     /// Reads the configuration anew. The outcome is logged.
@@ -242,7 +256,7 @@ pub async fn run(mut config: Config, on_damage: OnDamage, read: ReadConfig) -> R
         tracing::info!("{line}");
     }
     notify_service_manager(&[sd_notify::NotifyState::Ready]);
-    let _looking_up = AbortOnDropHandle::new(tokio::spawn(daemon.warn(&config)));
+    let _looking_up = AbortOnDropHandle::new(tokio::spawn(daemon.warn()));
     let watchdog = sd_notify::watchdog_enabled().is_some();
     let healthy = || {
         if watchdog {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::config::Destination;
+use crate::http::Server;
 use crate::model::Warning;
 use crate::outbound::check_name;
 
@@ -19,4 +20,12 @@ pub async fn look_up(destinations: &[Destination]) -> Vec<Warning> {
         Some(destination.refused(&refused))
     });
     join_all(judged).await.into_iter().flatten().collect()
+}
+
+/// The same, which the server shows until the next look-up.
+pub(super) async fn look_up_for(server: &Server, destinations: &[Destination]) -> Vec<Warning> {
+    let begun = server.begin_look_up();
+    let warnings = look_up(destinations).await;
+    server.looked_up(begun, warnings.clone());
+    warnings
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::addresses::look_up;
+use super::addresses::look_up_for;
 use crate::config::{Config, ConfigError, Definitions, Origin};
 use crate::http::{ConfigChange, ConfigChangeError, Reloaded, Server};
 use crate::model::{Definition, Warning, WorkflowName};
@@ -56,9 +56,7 @@ impl Reloader {
         let (config, needs_restart) = config.within(&self.running)?;
         let (mut warnings, destinations) = (config.warnings.clone(), config.destinations.clone());
         self.adopt(config).await?;
-        let found = look_up(&destinations).await;
-        self.server.looked_up(found.clone());
-        warnings.extend(found);
+        warnings.extend(look_up_for(&self.server, &destinations).await);
         Ok(Reloaded { needs_restart, warnings })
     }
 
@@ -77,6 +75,7 @@ impl Reloader {
         })?;
         let is_new = self.warden.store_definition(&name, definition).await?;
         self.adopt(config).await?;
+        self.look_up_aside();
         tracing::info!(workflow = %name, "workflow defined by a client");
         Ok(is_new)
     }
@@ -87,8 +86,15 @@ impl Reloader {
         let config = self.with(definitions).await?;
         self.warden.retention.delete_workflow(name).await?;
         self.adopt(config).await?;
+        self.look_up_aside();
         tracing::info!(workflow = %name, "workflow removed that a client had defined");
         Ok(())
+    }
+
+    /// Resolves the names of the configuration in force. The client does not wait for that.
+    fn look_up_aside(&self) {
+        let (server, destinations) = (self.server.clone(), self.in_force.destinations.clone());
+        tokio::spawn(async move { log_warnings(&look_up_for(&server, &destinations).await) });
     }
 
     /// The configuration in force with other definitions.

@@ -33,7 +33,7 @@ pub mod record;
 pub use check::{CheckError, Finding, GenerationHeld, LogHeld, Report};
 pub use command::{
     ArtifactClaim, ArtifactCommand, Claim, Command, Creation, DELIVERIES_MAX, Growth, Outcome,
-    REPLAY_CHUNKS_MAX, Registration, RunCreation, StepReport,
+    REPLAY_CHUNKS_MAX, Registration, RunCreation, StepReport, Visible,
 };
 pub use document::{Document, DocumentId, DocumentOrder, DocumentSet, ListDocuments, of_kind};
 pub use error::{OnDamage, OpenError, OpenErrorKind, StoreError};

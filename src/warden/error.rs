@@ -196,12 +196,6 @@ pub enum WardenError {
 }
 
 impl WardenError {
-    /// An artifact cannot depend on one with this id, which does not exist or is hidden from the client.
-    pub fn dependency_unknown(id: &ArtifactId) -> Self {
-        let id = quote(&id.0);
-        Self::DependencyRefused(format!("an artifact cannot depend on {id}: no artifact has this id"))
-    }
-
     /// Why a command on artifacts was refused. `most` is how many may be stored.
     pub(super) fn of_artifacts(refusal: ArtifactRefusal, most: usize) -> Self {
         match refusal {
@@ -210,7 +204,11 @@ impl WardenError {
                 Self::DependencyNotMet { artifact, dependencies }
             }
             ArtifactRefusal::LoadedOnce(id) => Self::ArtifactLoadedOnce(id),
-            ArtifactRefusal::DependencyUnknown { dependency, .. } => Self::dependency_unknown(&dependency),
+            ArtifactRefusal::DependencyUnknown { artifact, dependency } => Self::DependencyRefused(format!(
+                "the artifact {} cannot depend on {}: no artifact has this id",
+                artifact.0,
+                quote(&dependency.0)
+            )),
             ArtifactRefusal::Cycle(id) => {
                 Self::DependencyRefused(format!("the artifact {} would depend on itself", id.0))
             }

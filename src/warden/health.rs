@@ -75,7 +75,7 @@ impl Health {
             |(name, required)| {
                 format!("the workflow {name} requires runs of the workflow {required}, which does not exist")
             },
-            |more| format!("{more} more workflows that others require do not exist"),
+            |more| format!("{more} more requirements name workflows that do not exist"),
         ));
         let moment = self.clock.moment();
         if let Some(silence) = self.silences.for_all_at(moment) {

@@ -44,6 +44,7 @@ pub fn next(story: &Story, dice: &mut Dice) -> Command {
             ArtifactCommand::Register(Registration {
                 artifacts: artifacts.collect(),
                 artifacts_max: 1_000_000,
+                visible: Vec::new(),
                 now,
             })
         }
@@ -60,6 +61,7 @@ pub fn next(story: &Story, dice: &mut Dice) -> Command {
             let change = ArtifactChange { status: Some(status), facts, ..ArtifactChange::default() };
             ArtifactCommand::Change {
                 changes: chosen.into_iter().map(|id| (id, change.clone())).collect(),
+                visible: Vec::new(),
                 now,
             }
         }

@@ -225,7 +225,7 @@ impl Client {
         let began = self.history.moment();
         let (_, run) = self.own_run(began);
         let index = self.history.lock().artifacts.begin(Asked::Register, run, began);
-        let result = self.warden.artifacts.register(all).await;
+        let result = self.warden.artifacts.register(all, Vec::new()).await;
         self.history.tell(|| format!("registration of artifacts {names:?}: {}", result.is_ok()));
         let result = result.map(|found| found.into_iter().map(|(artifact, _)| artifact).collect());
         self.answered(index, result, |artifact| lasting.contains(&artifact.id));
@@ -241,7 +241,7 @@ impl Client {
         let change =
             ArtifactChange { status: Some(status.clone()), run: Some(by), ..ArtifactChange::default() };
         let changes = names.iter().map(|name| (id(*name), change.clone())).collect();
-        let result = self.warden.artifacts.change(changes).await;
+        let result = self.warden.artifacts.change(changes, Vec::new()).await;
         self.history.tell(|| format!("artifacts {names:?} to {status}: {}", result.is_ok()));
         self.answered(index, result, |_| true);
     }

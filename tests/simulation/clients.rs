@@ -332,7 +332,16 @@ impl Client {
     async fn retry(&self, key: ItemKey) {
         let from = self.dice.chance(200).then(|| self.any_step());
         let at = self.dice.chance(200).then(|| self.clock.now().after(self.dice.millis(60_000)));
+        // It may be sent by somebody else before this is answered.
+        let began = self.history.moment();
+        let former = self.history.lock().sent_on.insert(key.clone(), began);
         let result = self.warden.recovery.retry(key.clone(), RetryItems { from, at }).await;
+        let ended = self.history.moment();
+        match (&result, former) {
+            (Ok(_), _) => drop(self.history.lock().sent_on.insert(key.clone(), ended)),
+            (Err(_), Some(former)) => drop(self.history.lock().sent_on.insert(key.clone(), former)),
+            (Err(_), None) => drop(self.history.lock().sent_on.remove(&key)),
+        }
         self.history.tell(|| format!("retry of {key:?} not before {at:?}: {}", result.is_ok()));
     }
 

@@ -21,6 +21,8 @@ pub struct Seen {
     pub artifacts: Artifacts,
     /// Which item a create with this idempotency key was answered with.
     pub named: BTreeMap<(WorkflowName, u64), (ItemKey, Moment)>,
+    /// When a person last sent an item on, which takes it from whoever has leased it.
+    pub sent_on: BTreeMap<ItemKey, Moment>,
     order: u64,
     operations: u64,
     wrong: Option<String>,

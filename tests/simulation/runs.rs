@@ -296,10 +296,13 @@ pub fn check_calm(store: &MemoryStore, warden: &Warden, now: Timestamp) -> Resul
         if own.waiting.count > 0 && own.may_open(&policy, |_| Some(&nightly), now) {
             return Err(format!("runs of {name} wait, though nothing stands in their way"));
         }
-        // What fails later than that was not made up for, whatever its number.
+        // What fails after a success was not made up for by it, whatever its number.
         let is_made_up = |failed: &RunEntry| {
-            own.last_success.is_some_and(|success| {
-                success.number > failed.number && failed.ended_at.is_some_and(|at| at <= success.at)
+            entries.iter().any(|success| {
+                success.status == RunStatus::Success
+                    && success.backfill.is_none()
+                    && success.number > failed.number
+                    && success.ended_at >= failed.ended_at
             })
         };
         for failed in entries.iter().filter(|entry| entry.status == RunStatus::Failed) {

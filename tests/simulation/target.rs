@@ -113,14 +113,14 @@ impl Target {
         let Posted { key, path, .. } = posted;
         let began = self.history.moment();
         let item = self.disk.durable().get(key.clone()).now_or_never().expect("memory never waits");
-        let item = item.expect("memory never fails");
-        let number = item.as_ref().map(|item| item.number);
-        // A person who sends it on to another step takes its lease from whoever is sending it.
-        let is_still_leased =
-            |call: &Call| item.as_ref().is_none_or(|item| item.step_entered_at <= call.began.at);
+        let number = item.expect("memory never fails").map(|item| item.number);
+        // A person who sends it on takes its lease from whoever is sending it.
+        let sent_on = self.history.lock().sent_on.get(key).map(|moment| moment.order);
         let mut traffic = self.traffic();
-        let is_on_its_way =
-            |call: &Call| call.ended.is_none() && call.number == number && is_still_leased(call);
+        let is_on_its_way = |call: &Call| {
+            let is_leased = sent_on.is_none_or(|sent_on| sent_on < call.began.order);
+            call.ended.is_none() && call.number == number && is_leased
+        };
         let twin = traffic.iter().find(|(_, traffic)| traffic.calls.iter().any(is_on_its_way));
         if let Some((other, _)) = twin.filter(|_| number.is_some()) {
             let (workflow, id) = (&key.workflow, &key.id);

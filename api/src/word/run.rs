@@ -107,7 +107,7 @@ words! {
     /// How a held run is released.
     #[derive(Default)]
     ReleaseAs {
-        /// It opens as soon as its requirements are met and no other run is open.
+        /// It opens as soon as its requirements are met and `single` admits it.
         #[default]
         Open = "open",
         /// It is closed in success, without having run.

@@ -37,7 +37,7 @@ pub struct Release {
     /// The workflow
     #[arg(value_parser = workflow)]
     workflow: WorkflowName,
-    /// What becomes of the held run: it opens as soon as its requirements are met and no other run is open,
+    /// What becomes of the held run: it opens as soon as its requirements are met and `single` admits it,
     /// or is closed in success without having run
     #[arg(long = "as", value_name = "STATE", default_value = ReleaseAs::Open.as_str(),
         value_parser = PossibleValuesParser::new(ReleaseAs::WORDS))]

@@ -112,7 +112,7 @@ impl Opened {
         }
         let until = match self.held_for {
             Some(HeldFor::Requirement) => {
-                "it opens as soon as its requirements are met and no other run is open"
+                "it opens as soon as its requirements are met and `single` admits it"
             }
             Some(HeldFor::Hold) => "its workflow is on hold until `warden release`",
             None => "its workflow is on hold, or requires runs of others",

@@ -118,6 +118,13 @@ impl Wait {
             }
             if left().is_zero() {
                 let missing = self.missing(&client, &awaited).await;
+                // The last of them may have succeeded at the last moment.
+                if missing.is_empty()
+                    && let Ok(Some(waited)) = client.wait_for_runs(&awaited, Duration::ZERO).await
+                {
+                    return Ok(waited);
+                }
+                let missing = if missing.is_empty() { self.names() } else { missing };
                 let have = if missing.len() == 1 { "has" } else { "have" };
                 let (names, after) = (missing.join(", "), self.timeout.unwrap_or_default());
                 let after = humantime::format_duration(after);
@@ -141,9 +148,12 @@ impl Wait {
         }
     }
 
+    fn names(&self) -> Vec<&str> {
+        self.workflows.iter().map(|workflow| &**workflow).collect()
+    }
+
     /// The workflows that have not succeeded. All of them, if the daemon does not tell.
     async fn missing(&self, client: &Client, awaited: &AwaitedRuns) -> Vec<&str> {
-        let all = || self.workflows.iter().map(|workflow| &**workflow).collect::<Vec<&str>>();
         let mut missing = Vec::new();
         for workflow in &self.workflows {
             let workflows = vec![workflow.clone()];
@@ -151,10 +161,9 @@ impl Wait {
             match client.wait_for_runs(&alone, Duration::ZERO).await {
                 Ok(None) => missing.push(&**workflow),
                 Ok(Some(_)) => {}
-                Err(_) => return all(),
+                Err(_) => return self.names(),
             }
         }
-        // The last of them may have succeeded meanwhile.
-        if missing.is_empty() { all() } else { missing }
+        missing
     }
 }

@@ -52,7 +52,7 @@ pub fn routes() -> Vec<Route> {
             .to(artifacts::list),
         Route::get(path::ARTIFACT, "get_artifact")
             .needs::<OfArtifact>(Scope::Read)
-            .about("Get an artifact.")
+            .about("Get an artifact. Runs of workflows that the token does not include are left out.")
             .answers(200, "The artifact", json::<Artifact>())
             .refuses(&[ArtifactNotFound])
             .to(artifacts::get),

@@ -22,7 +22,7 @@ mod watch;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
@@ -55,12 +55,22 @@ use crate::warden::Warden;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// A resolution of the names in the configuration.
+pub struct LookUp(u64);
+
+#[derive(Default)]
+struct LookedUp {
+    /// How many look-ups have begun.
+    begun: u64,
+    /// Of the latest one that has ended.
+    warnings: Vec<Warning>,
+}
+
 /// The state shared by all requests.
 pub struct Server {
     warden: Arc<Warden>,
     rules: RwLock<Arc<Rules>>,
-    /// What was found when the names in the configuration were resolved last.
-    looked_up: RwLock<Vec<Warning>>,
+    looked_up: Mutex<LookedUp>,
     address: SocketAddr,
     operations: Operations,
     changes: mpsc::Sender<ConfigChange>,
@@ -88,7 +98,7 @@ impl Server {
             metrics: HttpMetrics::new(warden.clock.wall()),
             warden,
             rules: RwLock::new(Arc::new(Rules::new(config, address))),
-            looked_up: RwLock::default(),
+            looked_up: Mutex::default(),
             address,
             operations: Operations::of(&routes),
             changes,
@@ -122,15 +132,25 @@ impl Server {
         self.rules.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What was found when the names in the configuration were resolved, in place of what was found last.
-    pub fn looked_up(&self, warnings: Vec<Warning>) {
-        *self.looked_up.write().unwrap_or_else(PoisonError::into_inner) = warnings;
+    /// The names in the configuration are being resolved, which may take a while.
+    pub fn begin_look_up(&self) -> LookUp {
+        let mut looked_up = self.looked_up.lock().unwrap_or_else(PoisonError::into_inner);
+        looked_up.begun += 1;
+        LookUp(looked_up.begun)
+    }
+
+    /// What a look-up has found, in place of what was found before. It is dropped if another one began since.
+    pub fn looked_up(&self, look_up: LookUp, warnings: Vec<Warning>) {
+        let mut looked_up = self.looked_up.lock().unwrap_or_else(PoisonError::into_inner);
+        if look_up.0 == looked_up.begun {
+            looked_up.warnings = warnings;
+        }
     }
 
     /// The warnings of the configuration, and of the names in it.
     pub(super) fn warnings(&self) -> Vec<Warning> {
-        let looked_up = self.looked_up.read().unwrap_or_else(PoisonError::into_inner);
-        [&self.rules().warnings[..], &looked_up[..]].concat()
+        let looked_up = self.looked_up.lock().unwrap_or_else(PoisonError::into_inner);
+        [&self.rules().warnings[..], &looked_up.warnings[..]].concat()
     }
 
     /// The outcome of a reload, for the metrics.

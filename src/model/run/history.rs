@@ -81,6 +81,14 @@ pub struct Ended {
     pub at: Timestamp,
 }
 
+impl Ended {
+    /// Whether it is the later run of the two, and ended last. What failed after a success nobody has made up
+    /// for, whatever its number.
+    pub fn makes_up_for(self, failed: u64, failed_at: Timestamp) -> bool {
+        self.status == RunStatus::Success && failed < self.number && failed_at <= self.at
+    }
+}
+
 /// Why a workflow is on hold until a person releases it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
@@ -344,6 +352,17 @@ impl RunHistory {
     pub fn release(&mut self) {
         self.hold = None;
         self.failures.clear();
+    }
+
+    /// The latest successes by number, and that which ended last.
+    pub fn successes(&self) -> impl Iterator<Item = Ended> {
+        let succeeded = self.ended.iter().copied().filter(|ended| ended.status == RunStatus::Success);
+        succeeded.chain(self.last_success.filter(|last| !self.ended.contains(last)))
+    }
+
+    /// Those of the latest runs by number that failed.
+    pub fn failed(&self) -> impl Iterator<Item = Ended> {
+        self.ended.iter().copied().filter(|ended| ended.status == RunStatus::Failed)
     }
 
     /// Whether it must be kept although the ledger is empty and nobody has defined the workflow.

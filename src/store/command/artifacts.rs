@@ -6,6 +6,8 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use wildmatch::WildMatch;
+
 use super::{Outcome, Rows, documents};
 use crate::model::artifact::{ArtifactChange, NewArtifact, OF_RUN_MAX, RunName, Status, dependencies};
 use crate::model::{Artifact, ArtifactId, ArtifactRefusal, ItemKey, ItemNumber, Timestamp, Workflow};
@@ -24,7 +26,7 @@ pub enum ArtifactCommand {
     Register(Registration),
     /// Changes artifacts: all or none. Each is named once. Outcomes: `Artifacts`, `ArtifactsRefused`,
     /// `VersionMismatch`, `StorageFull`.
-    Change { changes: Vec<(ArtifactId, ArtifactChange)>, now: Timestamp },
+    Change { changes: Vec<(ArtifactId, ArtifactChange)>, visible: Visible, now: Timestamp },
     /// Gives the first `max` of the candidates that have one status another one. Those that have another
     /// status by now, or may not get this one, are passed over. Outcomes: `Artifacts`, `StorageFull`.
     Claim(ArtifactClaim),
@@ -40,8 +42,12 @@ pub struct Registration {
     pub artifacts: Vec<(NewArtifact, Option<usize>)>,
     /// The most that may be stored.
     pub artifacts_max: usize,
+    pub visible: Visible,
     pub now: Timestamp,
 }
+
+/// The workflows whose artifacts the client may know of; all if empty. To it, those of others do not exist.
+pub type Visible = Vec<WildMatch>;
 
 #[derive(Clone, Debug)]
 pub struct ArtifactClaim {
@@ -83,7 +89,9 @@ pub(super) fn settle<R: Rows>(
     let mut shelf = Shelf { rows, read: BTreeMap::new() };
     match command {
         ArtifactCommand::Register(registration) => shelf.register(registration, changes),
-        ArtifactCommand::Change { changes: wanted, now } => shelf.change(wanted, now, changes),
+        ArtifactCommand::Change { changes: wanted, visible, now } => {
+            shelf.change(wanted, &visible, now, changes)
+        }
         ArtifactCommand::Claim(claim) => shelf.claim(claim, changes),
         ArtifactCommand::Forget(outlived) => {
             for (id, since) in outlived {
@@ -147,7 +155,7 @@ impl<R: Rows> Shelf<'_, R> {
     }
 
     fn register(&mut self, request: Registration, changes: &mut Vec<Change>) -> Result<Outcome, R::Error> {
-        let Registration { artifacts, artifacts_max, now } = request;
+        let Registration { artifacts, artifacts_max, visible, now } = request;
         let mut ids = Vec::with_capacity(artifacts.len());
         let mut made: BTreeMap<ArtifactId, (NewArtifact, Option<usize>)> = BTreeMap::new();
         let mut order = Vec::new();
@@ -193,7 +201,7 @@ impl<R: Rows> Shelf<'_, R> {
             return Ok(Outcome::ArtifactsRefused(refusal));
         }
         let changed: BTreeSet<ArtifactId> = drafts.keys().cloned().collect();
-        if let Err(refusal) = self.judge(&drafts, &changed, &changed)? {
+        if let Err(refusal) = self.judge(&drafts, &changed, &changed, &visible)? {
             return Ok(Outcome::ArtifactsRefused(refusal));
         }
         for name in workflows {
@@ -221,6 +229,7 @@ impl<R: Rows> Shelf<'_, R> {
     fn change(
         &mut self,
         wanted: Vec<(ArtifactId, ArtifactChange)>,
+        visible: &Visible,
         now: Timestamp,
         changes: &mut Vec<Change>,
     ) -> Result<Outcome, R::Error> {
@@ -246,7 +255,7 @@ impl<R: Rows> Shelf<'_, R> {
             draft.change(change, now);
             drafts.insert(id, draft);
         }
-        if let Err(refusal) = self.judge(&drafts, &moved, &redirected)? {
+        if let Err(refusal) = self.judge(&drafts, &moved, &redirected, visible)? {
             return Ok(Outcome::ArtifactsRefused(refusal));
         }
         for (id, draft) in drafts {
@@ -268,13 +277,17 @@ impl<R: Rows> Shelf<'_, R> {
         drafts: &BTreeMap<ArtifactId, Artifact>,
         moved: &BTreeSet<ArtifactId>,
         redirected: &BTreeSet<ArtifactId>,
+        visible: &Visible,
     ) -> Result<Result<(), ArtifactRefusal>, R::Error> {
+        let is_visible = |artifact: &Artifact| {
+            visible.is_empty() || visible.iter().any(|glob| glob.matches(&artifact.workflow))
+        };
         for id in redirected {
             let Some(draft) = drafts.get(id) else { continue };
             let before = self.get(id)?.map(|before| before.depends_on.clone()).unwrap_or_default();
-            // One that was there before may have been forgotten since.
+            // One that was there before may be hidden, or forgotten since.
             for dependency in draft.depends_on.iter().filter(|id| !before.contains(id)) {
-                if !drafts.contains_key(dependency) && self.get(dependency)?.is_none() {
+                if !drafts.contains_key(dependency) && !self.get(dependency)?.is_some_and(is_visible) {
                     let (artifact, dependency) = (id.clone(), dependency.clone());
                     return Ok(Err(ArtifactRefusal::DependencyUnknown { artifact, dependency }));
                 }
@@ -330,7 +343,7 @@ impl<R: Rows> Shelf<'_, R> {
                 drafts.insert(taken.id.clone(), taken.clone());
                 moved.insert(taken.id.clone());
             }
-            if self.judge(&drafts, &moved, &BTreeSet::new())?.is_ok() {
+            if self.judge(&drafts, &moved, &BTreeSet::new(), &Visible::new())?.is_ok() {
                 self.write(draft.clone(), changes)?;
                 claimed.push(draft);
             }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-pub use self::artifacts::{ArtifactClaim, ArtifactCommand, Registration};
+pub use self::artifacts::{ArtifactClaim, ArtifactCommand, Registration, Visible};
 pub use self::items::{Creation, StepReport};
 pub use self::leases::Claim;
 pub use self::runs::RunCreation;

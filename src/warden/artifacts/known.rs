@@ -20,8 +20,6 @@ use crate::store::{Change, Document, DocumentId, Observer};
 const LOOK_MAX: usize = 8_192;
 /// If more names begin as asked, they are not gathered and sorted.
 const NAMES_MAX: usize = 4_096;
-/// How far dependencies of dependencies are followed.
-const DEPTH_MAX: usize = 64;
 /// If more pairs of location and status match, artifacts are taken by their workflows.
 const LOCATIONS_MAX: usize = 4_096;
 
@@ -35,8 +33,7 @@ pub struct ArtifactFilter {
     pub name: Option<Glob>,
     /// Any of these; all if empty.
     pub statuses: Vec<Status>,
-    /// Passes over those that cannot be loaded together with others that the filter admits, since something
-    /// else has to be loaded first.
+    /// Passes over those before which something else has to be loaded that is not found before them.
     pub loadable: bool,
 }
 
@@ -98,6 +95,7 @@ struct Row {
     status_at: Timestamp,
     /// It is removed together with the item of its run.
     is_of_run: bool,
+    /// Of one that is not finished.
     depends_on: Box<[ArtifactId]>,
     runs: Box<[ItemKey]>,
 }
@@ -235,10 +233,9 @@ impl Index {
 
     fn find(&self, filter: &ArtifactFilter, after: u64, limit: usize) -> Found {
         let mut found = Found::default();
-        let mut blocked = HashMap::new();
         for number in self.candidates(filter, after) {
             let Some(row) = self.rows.get(&number) else { continue };
-            if filter.admits(row) && !(filter.loadable && self.is_blocked(row, filter, &mut blocked, 0)) {
+            if filter.admits(row) && !(filter.loadable && self.is_blocked(row, &found.artifacts)) {
                 if found.artifacts.len() >= limit {
                     found.next = found.artifacts.last().map(|(last, _)| *last);
                     return found;
@@ -254,29 +251,15 @@ impl Index {
         found
     }
 
-    /// Whether something has to be loaded before an artifact that the filter does not admit, or that is
-    /// blocked in turn. `known` are the numbers that were judged before.
-    fn is_blocked(
-        &self,
-        row: &Row,
-        filter: &ArtifactFilter,
-        known: &mut HashMap<u64, bool>,
-        depth: usize,
-    ) -> bool {
-        row.depends_on.iter().any(|id| {
-            let other = self.numbers.get(id).and_then(|number| Some((*number, self.rows.get(number)?)));
-            let Some((number, other)) = other else { return false };
-            if is_finished(&other.status) || !filter.admits(other) {
-                return !is_finished(&other.status);
-            }
-            if let Some(is_blocked) = known.get(&number) {
-                return *is_blocked;
-            }
-            // The store judges what lies deeper.
-            let is_blocked = depth < DEPTH_MAX && self.is_blocked(other, filter, known, depth + 1);
-            known.insert(number, is_blocked);
-            is_blocked
-        })
+    /// Whether something else has to be loaded before an artifact. `found` are those that are claimed along
+    /// with it, before it.
+    fn is_blocked(&self, row: &Row, found: &[(u64, ArtifactId)]) -> bool {
+        let blocks = |id: &ArtifactId| {
+            let Some(number) = self.numbers.get(id) else { return false };
+            let is_open = self.rows.get(number).is_some_and(|other| !is_finished(&other.status));
+            is_open && found.binary_search_by_key(number, |(number, _)| *number).is_err()
+        };
+        row.depends_on.iter().any(blocks)
     }
 
     /// Numbers after this one, in order, among them all that the filter admits.
@@ -342,6 +325,14 @@ impl Index {
             Some(((known, _), _)) if *known == artifact.location => known.clone(),
             _ => artifact.location.clone(),
         };
+        let known = |id: &ArtifactId| {
+            let known = self.numbers.get_key_value(id);
+            known.map_or_else(|| id.clone(), |(known, _)| known.clone())
+        };
+        let depends_on = match is_finished(&status) {
+            true => Box::default(),
+            false => artifact.depends_on.iter().map(known).collect(),
+        };
         let row = Row {
             id: artifact.id.clone(),
             workflow: workflow.clone(),
@@ -350,7 +341,7 @@ impl Index {
             status: status.clone(),
             status_at: artifact.status_at,
             is_of_run: artifact.removed_with().is_some(),
-            depends_on: artifact.depends_on.iter().cloned().collect(),
+            depends_on,
             runs: artifact.uses.iter().map(|usage| usage.run.clone()).collect(),
         };
         self.numbers.insert(row.id.clone(), number);

@@ -28,14 +28,16 @@ use super::context::Context;
 use super::{WardenError, Workflows};
 use crate::model::artifact::{ArtifactChange, ArtifactStatus, NewArtifact, RunName, Status, Word};
 use crate::model::{Artifact, ArtifactId, Clock, ItemKey, WorkflowName, quote};
-use crate::store::{ArtifactClaim, ArtifactCommand, Command, Outcome, Registration, Store, StoreError};
+use crate::store::{
+    ArtifactClaim, ArtifactCommand, Command, Outcome, Registration, Store, StoreError, Visible,
+};
 
 /// The artifacts that are looked at for one page, so that a rare match among a million does not take long.
 const SCAN_MAX: usize = 200_000;
 /// The most candidates of one command of a claim.
 const CANDIDATES_AT_ONCE: usize = 1_000;
-/// The most candidates of a claim that the store judges. Few are refused: the index leaves out those that have
-/// to wait for others.
+/// The most candidates of a claim that the store judges. Few are refused: the index leaves out those that
+/// have to wait for others.
 const CANDIDATES_MAX: usize = 50_000;
 /// The most artifacts that are named with an item.
 const OF_ITEM_MAX: usize = 100;
@@ -104,7 +106,11 @@ impl Artifacts {
 
     /// Registers artifacts: all or none. The result has each in the order of the request, with whether it is
     /// new; those that are known are not changed.
-    pub async fn register(&self, artifacts: Vec<NewArtifact>) -> Result<Vec<(Artifact, bool)>, WardenError> {
+    pub async fn register(
+        &self,
+        artifacts: Vec<NewArtifact>,
+        visible: Visible,
+    ) -> Result<Vec<(Artifact, bool)>, WardenError> {
         check_count(artifacts.len())?;
         let with_room = |new: NewArtifact| {
             check_new(&new)?;
@@ -112,8 +118,8 @@ impl Artifacts {
             Ok((new, room))
         };
         let artifacts = artifacts.into_iter().map(with_room).collect::<Result<_, WardenError>>()?;
-        let registration =
-            Registration { artifacts, artifacts_max: self.settings.most, now: self.clock.now() };
+        let (artifacts_max, now) = (self.settings.most, self.clock.now());
+        let registration = Registration { artifacts, artifacts_max, visible, now };
         match self.apply(ArtifactCommand::Register(registration)).await? {
             Outcome::Registered(found) => Ok(found),
             other => Err(self.refusal(other)),
@@ -181,6 +187,7 @@ impl Artifacts {
     pub async fn change(
         &self,
         changes: Vec<(ArtifactId, ArtifactChange)>,
+        visible: Visible,
     ) -> Result<Vec<Artifact>, WardenError> {
         check_count(changes.len())?;
         for (_, change) in &changes {
@@ -191,7 +198,7 @@ impl Artifacts {
         if let Some((id, _)) = changes.iter().find(|(id, _)| !named.insert(id)) {
             return Err(WardenError::Invalid(format!("the artifact {} is named twice", quote(&id.0))));
         }
-        match self.apply(ArtifactCommand::Change { changes, now: self.clock.now() }).await? {
+        match self.apply(ArtifactCommand::Change { changes, visible, now: self.clock.now() }).await? {
             Outcome::Artifacts(artifacts) => Ok(artifacts),
             other => Err(self.refusal(other)),
         }

@@ -15,8 +15,8 @@ struct State {
     histories: BTreeMap<WorkflowName, RunHistory>,
     /// Those that have changed since they were taken.
     touched: BTreeSet<WorkflowName>,
-    /// The highest number of a success whose earlier failures were closed.
-    followed: BTreeMap<WorkflowName, u64>,
+    /// The successes whose earlier failures were closed.
+    followed: BTreeMap<WorkflowName, Vec<Ended>>,
 }
 
 #[derive(Default)]
@@ -72,16 +72,16 @@ impl KnownRuns {
         self.changed.notified()
     }
 
-    /// The latest success, if failed runs before it may still be unclosed.
-    pub(super) fn success_to_follow(&self, workflow: &WorkflowName) -> Option<Ended> {
+    /// The latest successes, if failed runs before one of them may still be unclosed.
+    pub(super) fn successes_to_follow(&self, workflow: &WorkflowName) -> Option<Vec<Ended>> {
         let state = self.lock();
-        let success = state.histories.get(workflow)?.last_success?;
-        let followed = state.followed.get(workflow).copied();
-        Some(success).filter(|success| followed.is_none_or(|followed| followed < success.number))
+        let successes: Vec<Ended> = state.histories.get(workflow)?.successes().collect();
+        let is_followed = state.followed.get(workflow) == Some(&successes);
+        Some(successes).filter(|successes| !is_followed && !successes.is_empty())
     }
 
-    pub(super) fn followed(&self, workflow: &WorkflowName, success: u64) {
-        self.lock().followed.insert(workflow.clone(), success);
+    pub(super) fn followed(&self, workflow: &WorkflowName, successes: Vec<Ended>) {
+        self.lock().followed.insert(workflow.clone(), successes);
     }
 }
 
@@ -92,7 +92,17 @@ impl Observer for KnownRuns {
             match change {
                 Change::Put(Document::RunHistory(workflow, history)) => {
                     let mut state = self.lock();
-                    state.histories.insert(workflow.clone(), (**history).clone());
+                    let former = state.histories.insert(workflow.clone(), (**history).clone());
+                    // A failure that is told after the success that made up for it.
+                    if history.failed().any(|failed| {
+                        let is_new = former.as_ref().is_none_or(|former| !former.ended.contains(&failed));
+                        is_new
+                            && history
+                                .successes()
+                                .any(|success| success.makes_up_for(failed.number, failed.at))
+                    }) {
+                        state.followed.remove(workflow);
+                    }
                     state.touched.insert(workflow.clone());
                     has_changed = true;
                 }

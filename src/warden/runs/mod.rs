@@ -352,9 +352,9 @@ impl Runs {
         Ok(())
     }
 
-    /// Closes the failed runs before the latest success: they need nobody any more.
+    /// Closes the failed runs that a later success has made up for: they need nobody any more.
     async fn close_made_up(&self, workflow: &WorkflowName) -> Result<(), StoreError> {
-        let Some(success) = self.known.success_to_follow(workflow) else { return Ok(()) };
+        let Some(successes) = self.known.successes_to_follow(workflow) else { return Ok(()) };
         let policy = self.workflows.policy(workflow).clone();
         let is_failed = Arc::new(ItemFilter { states: vec![ItemState::Failed], ..ItemFilter::default() });
         let mut after = None;
@@ -365,10 +365,11 @@ impl Runs {
                 break;
             }
             let items = self.store.items(places.into_iter().map(|(_, number)| number).collect()).await?;
-            // What failed after that success nobody has made up for, whatever its number.
             let is_made_up = |item: &Item| {
-                item.run.as_ref().is_some_and(|run| run.number < success.number)
-                    && item.failed_at.is_some_and(|at| at <= success.at)
+                let failed = item.run.as_ref().map(|run| run.number).zip(item.failed_at);
+                failed.is_some_and(|(number, at)| {
+                    successes.iter().any(|success| success.makes_up_for(number, at))
+                })
             };
             let now = self.clock.moment();
             let close = |item: Item| Command::IfMatching {
@@ -385,7 +386,7 @@ impl Runs {
                 self.store.apply(commands).await?;
             }
         }
-        self.known.followed(workflow, success.number);
+        self.known.followed(workflow, successes);
         Ok(())
     }
 

@@ -47,7 +47,7 @@ pub async fn changed_together(trial: Trial) -> Result<(), Skipped> {
             changing.spawn(change(client(), daemon.url("/v1/artifacts/status"), group));
         }
         let elsewhere = mount.hold_elsewhere().map_err(Skipped)?;
-        // Not before something of each group was changed.
+        // Long enough for some changes.
         tokio::time::sleep(Duration::from_millis(100)).await;
         a_moment(500).await;
         mount.cut().expect("the power can be cut");
@@ -69,7 +69,10 @@ async fn register(daemon: &DaemonProcess) -> Vec<Group> {
     let mut groups = Vec::new();
     for group in 0..GROUPS {
         let location = format!("/group/{group}");
-        let new = |member: usize| json!({"workflow": "etl", "location": location, "name": member.to_string(), "status": STATUSES[1]});
+        let new = |member: usize| {
+            let name = member.to_string();
+            json!({"workflow": "etl", "location": location, "name": name, "status": STATUSES[1]})
+        };
         let new: Vec<Value> = (0..MEMBERS).map(new).collect();
         let response = daemon.request(Method::POST, "/v1/artifacts").json(&new).send().await;
         let registered: Value = response.expect("an answer").json().await.expect("JSON");

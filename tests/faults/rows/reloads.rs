@@ -29,9 +29,11 @@ pub async fn under_load(trial: Trial) -> Result<(), Skipped> {
         let defining = tokio::spawn(define(client(), daemon.url(PATH), acknowledged));
         let (file, config) = (file.clone(), config.clone());
         let reloading = tokio::spawn(async move {
-            for hours in (1..=24).cycle() {
+            for hours in (1..24).cycle() {
                 let text = format!("{config}[workflows.load]\nretention = \"{hours}h\"\n");
-                std::fs::write(&file, text).expect("it can be written");
+                let written = file.with_extension("new");
+                std::fs::write(&written, text).expect("it can be written");
+                std::fs::rename(&written, &file).expect("it can be renamed");
                 let _ = kill_process(pid, Signal::HUP);
                 a_moment(20).await;
             }
@@ -39,6 +41,8 @@ pub async fn under_load(trial: Trial) -> Result<(), Skipped> {
         // Not before something was defined.
         tokio::time::sleep(Duration::from_millis(200)).await;
         a_moment(1500).await;
+        let retention = get(&daemon, "/v1/workflows/load").await["retention"].clone();
+        assert_ne!(retention, "1day", "nothing was reloaded");
         reloading.abort();
         let _ = reloading.await;
         trial.made();
@@ -47,7 +51,12 @@ pub async fn under_load(trial: Trial) -> Result<(), Skipped> {
         }
         daemon.kill();
         load.ended().await;
-        let before = std::mem::replace(&mut acknowledged, defining.await.expect("no panic"));
+        let defined = defining.await.expect("no panic");
+        let defined = defined.unwrap_or_else(|refused| {
+            trial.lost(refused);
+            acknowledged
+        });
+        let before = std::mem::replace(&mut acknowledged, defined);
         assert!(acknowledged > before, "nothing was defined");
     }
     let daemon = scene.start().await;
@@ -57,14 +66,15 @@ pub async fn under_load(trial: Trial) -> Result<(), Skipped> {
 }
 
 /// Defines a workflow again and again until nobody answers: the last deadline that was acknowledged, in
-/// minutes.
-async fn define(http: Client, url: String, mut minutes: u64) -> u64 {
+/// minutes, or how one was refused.
+async fn define(http: Client, url: String, mut minutes: u64) -> Result<u64, String> {
     loop {
         let definition = json!({"deadline": format!("{}m", minutes + 1)});
-        let Ok(response) = http.put(&url).json(&definition).send().await else { return minutes };
-        if response.status().is_success() {
-            minutes += 1;
+        let Ok(response) = http.put(&url).json(&definition).send().await else { return Ok(minutes) };
+        if !response.status().is_success() {
+            return Err(format!("a definition was answered with {}", response.status()));
         }
+        minutes += 1;
     }
 }
 

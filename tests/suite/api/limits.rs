@@ -57,6 +57,22 @@ async fn requests_beyond_requests_max_are_asked_to_come_back() {
 }
 
 #[tokio::test]
+async fn requests_in_flight_count_on_when_the_configuration_changes() {
+    let daemon = TestDaemon::builder().config("[limits]\nrequests_max = 2").start().await;
+    let first = begin_create(&daemon, "file-1", 5).await;
+    daemon.send_json(Method::PUT, "/v1/workflows/reports", json!({"deadline": "5m"})).await.json(201);
+    let mut second = begin_create(&daemon, "file-2", 5).await;
+    daemon.ask(Method::GET, "/v1/items").await.refused(503, "overloaded");
+    second.send("hello").await;
+    assert_eq!(second.answer().await.status, 201);
+    drop(first);
+    eventually("both places to be free", || async {
+        (daemon.ask(Method::GET, "/v1/items").await.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn reads_of_clients_that_have_gone_count_as_requests_until_they_are_over() {
     let slow = Arc::new(Slow { under_way: Arc::default(), may_end: Arc::new(Semaphore::new(0)) });
     let daemon = TestDaemon::builder()

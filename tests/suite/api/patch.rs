@@ -62,7 +62,7 @@ async fn a_patch_holds_only_for_the_version_it_was_meant_for() {
     assert_eq!(daemon.get(&item("file-1")).await["version"], 1);
     assert_eq!(guarded("\"1\"").await.json(200)["version"], 2);
     let late = guarded("\"1\"").await.refused(412, "precondition-failed");
-    assert!(late.contains("version 2"), "{late}");
+    assert!(late.contains("the version is 2"), "{late}");
     assert_eq!(guarded("*").await.json(200)["version"], 3);
     let missing = daemon.request(Method::PATCH, &item("nobody")).header("if-match", "\"1\"").json(&json!({}));
     ask(missing).await.refused(404, "item-not-found");

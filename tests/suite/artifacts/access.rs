@@ -36,14 +36,28 @@ async fn an_artifact_of_another_workflow_looks_as_if_it_did_not_exist() {
             (Method::PATCH, path(id), json!({"status": "error"}), 404, "artifact-not-found"),
             (Method::POST, path("status"), both, 404, "artifact-not-found"),
             (Method::PATCH, path(&own), json!({"depends_on": [id]}), 422, "dependency-refused"),
+            (Method::PATCH, path(&own), json!({"depends_on": [id, id]}), 400, "invalid-request"),
             (Method::POST, "/v1/artifacts".to_owned(), depending, 422, "dependency-refused"),
         ] {
             let refused = send(&daemon, "deputy", method, &path, change).await;
             details.push(refused.refused(status, slug));
         }
+        // Of a change that is refused or without effect anyway nothing is told either.
+        let outdated = daemon.request(Method::PATCH, &path(&own)).header("if-match", "\"99\"");
+        let refused = ask_as("deputy", outdated.json(&json!({"depends_on": [id]}))).await;
+        details.push(refused.refused(412, "precondition-failed"));
+        let mut known = new("uploads", "own");
+        known["depends_on"] = json!([id]);
+        send(&daemon, "deputy", Method::POST, "/v1/artifacts", known).await.json(200);
         details.iter().map(|detail| detail.replace(id, "ID")).collect::<Vec<_>>()
     };
     assert_eq!(told(&foreign).await, told("art_0").await);
+    // What somebody else has made it depend on may stay.
+    send(&daemon, "admin", Method::PATCH, &path(&own), json!({"depends_on": [foreign]})).await.json(200);
+    let other = send(&daemon, "deputy", Method::POST, "/v1/artifacts", new("uploads", "other")).await;
+    let both = json!({"depends_on": [foreign, other.json(201)["id"]]});
+    let extended = send(&daemon, "deputy", Method::PATCH, &path(&own), both.clone()).await.json(200);
+    assert_eq!(extended["depends_on"], both["depends_on"]);
     let change = json!({"run": {"workflow": "reports", "id": "file-1"}});
     let refused = send(&daemon, "deputy", Method::PATCH, &path(&own), change).await;
     refused.refused(403, "forbidden");

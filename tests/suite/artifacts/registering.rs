@@ -34,7 +34,6 @@ async fn what_is_registered_again_is_answered_as_it_is() {
     assert_eq!((&again["status"], &again["version"]), (&json!("loaded"), &json!(2)));
 }
 
-/// ProcessTracker 9.
 #[tokio::test]
 async fn an_artifact_is_changed_only_if_it_has_the_version_that_the_client_knows() {
     let daemon = TestDaemon::start().await;
@@ -67,6 +66,7 @@ async fn an_artifact_that_a_request_names_twice_is_registered_once() {
     assert_eq!(made["data"][0], made["data"][2]);
 }
 
+/// ProcessTracker 9.
 #[tokio::test]
 async fn a_directory_that_is_registered_again_leaves_what_is_loaded_alone() {
     let daemon = TestDaemon::start().await;

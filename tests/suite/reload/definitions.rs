@@ -40,6 +40,18 @@ async fn a_definition_is_in_force_when_it_is_answered_and_after_restarts_and_rel
 }
 
 #[tokio::test]
+async fn what_names_in_the_files_lead_to_is_warned_of_after_a_definition_too() {
+    let mut daemon = TestDaemon::start().await;
+    let config = "[alerting]\nreceivers = [\"oncall\"]\n[receivers.oncall]\nurl = \"http://localhost:1/\"";
+    let reloaded = daemon.reload(config).await;
+    assert_eq!(reloaded["warnings"][0]["code"], "address-not-allowed", "{reloaded}");
+    let warnings = async || daemon.get("/readyz").await["warnings"].clone();
+    assert_eq!(warnings().await, reloaded["warnings"]);
+    define(&daemon, json!({"deadline": "5m"})).await.json(201);
+    assert_eq!(warnings().await, reloaded["warnings"]);
+}
+
+#[tokio::test]
 async fn a_wrong_definition_is_refused_with_the_words_of_the_configuration() {
     let daemon = TestDaemon::builder().config("[workflows.uploads-2]").start().await;
     for (definition, expected) in [

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{SECOND, daemon, daemon_at, fail, listed, open, path, post, refused, status, succeed};
-use crate::support::eventually;
+use crate::support::{TestDaemon, eventually};
 
 #[tokio::test]
 async fn the_ledger_tells_of_each_run_and_finds_it_by_its_lineage() {
@@ -177,6 +177,44 @@ async fn failed_runs_stay_failed_until_a_later_one_succeeds() {
     daemon.open_incidents(0).await;
     let closed = daemon.get(&path).await;
     assert_eq!((&closed["state"], &closed["outcome"]), (&json!("closed"), &json!("failed")));
+}
+
+#[tokio::test]
+async fn any_later_run_that_succeeds_after_a_failure_makes_up_for_it() {
+    let mut daemon = daemon("[workflows.nightly]\nsingle = \"allow\"").await;
+    let mut runs = Vec::new();
+    for _ in 0..4 {
+        runs.push(open(&daemon, "nightly").await);
+    }
+    let [first, second, third, fourth] = &runs[..] else { panic!("four runs") };
+    let fail = async |daemon: &TestDaemon, run: &Value, at: &str| {
+        let error = json!({"type": "crash", "message": "it crashed", "fatal": true, "at": at});
+        let errors = format!("{}/errors", path("nightly", run));
+        assert_eq!(daemon.send_json(Method::POST, &errors, error).await.status, 201);
+    };
+    let succeed = async |daemon: &TestDaemon, run: &Value| {
+        assert_eq!(daemon.ask(Method::DELETE, &path("nightly", run)).await.status, 204);
+    };
+    let closed = async |daemon: &TestDaemon, run: &Value| {
+        eventually("the failed run to be closed", || async {
+            let item = daemon.get(&path("nightly", run)).await;
+            (item["outcome"] == "failed").then_some(())
+        })
+        .await;
+    };
+    daemon.advance(10 * SECOND);
+    succeed(&daemon, fourth).await;
+    daemon.advance(10 * SECOND);
+    fail(&daemon, first, "2026-01-01T00:00:20Z").await;
+    // A success with a lower number than the one before, and after the failure.
+    daemon.advance(10 * SECOND);
+    succeed(&daemon, second).await;
+    closed(&daemon, first).await;
+    // One that is told after the success that has made up for it.
+    fail(&daemon, third, "2026-01-01T00:00:05Z").await;
+    closed(&daemon, third).await;
+    daemon.restart().await;
+    assert_eq!(status(&daemon, "nightly").await["open"], 0);
 }
 
 #[tokio::test]

@@ -414,7 +414,7 @@ pub fn artifact_id(name: &str) -> ArtifactId {
 
 pub fn register(artifacts: impl IntoIterator<Item = NewArtifact>, now: Timestamp) -> Command {
     let artifacts = artifacts.into_iter().map(|new| (new, Some(10))).collect();
-    let registration = Registration { artifacts, artifacts_max: 10_000, now };
+    let registration = Registration { artifacts, artifacts_max: 10_000, visible: Vec::new(), now };
     Command::Artifacts(Box::new(ArtifactCommand::Register(registration)))
 }
 
@@ -427,7 +427,7 @@ pub fn move_artifacts(names: &[&str], status: ArtifactStatus, now: Timestamp) ->
 }
 
 pub fn change_artifacts(changes: Vec<(ArtifactId, ArtifactChange)>, now: Timestamp) -> Command {
-    Command::Artifacts(Box::new(ArtifactCommand::Change { changes, now }))
+    Command::Artifacts(Box::new(ArtifactCommand::Change { changes, visible: Vec::new(), now }))
 }
 
 pub fn claim_artifacts(names: &[&str], max: usize, now: Timestamp) -> Command {

@@ -46,8 +46,8 @@ fn began(item: &Item) -> Timestamp {
     item.started_at.unwrap_or(item.created_at).into()
 }
 
-/// The deadline of a run whose own one heartbeats have brought near, before it was taken up again. `opened`
-/// is with what it was opened: a duration or an instant.
+/// The deadline of a run that is taken up again, as heartbeats have brought its own one near. `opened` is
+/// that with which runs are opened: a duration from the beginning, or an instant.
 pub fn whole_deadline(item: &Item, opened: &str, now: Timestamp) -> Option<(String, Duration)> {
     let opened = match parse_duration(opened) {
         Ok(duration) => began(item).after(duration),
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_heartbeats_kept_alive_has_the_deadline_that_it_was_opened_with() {
+    fn a_run_that_heartbeats_kept_alive_may_last_as_long_as_one_that_is_opened() {
         let run = json!({"deadline": "2026-01-31T12:31:00.000Z", "started_at": "2026-01-31T12:00:00.000Z"});
         let run = item(run);
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);

@@ -114,6 +114,7 @@ async fn a_registration_of_many_is_all_or_nothing(engine: Engine) {
         Command::Artifacts(Box::new(ArtifactCommand::Register(Registration {
             artifacts,
             artifacts_max,
+            visible: Vec::new(),
             now: at(1),
         })))
     };
@@ -128,6 +129,7 @@ async fn a_registration_of_many_is_all_or_nothing(engine: Engine) {
     let command = ArtifactCommand::Register(Registration {
         artifacts: vec![(new_artifact("b"), Some(1)), (elsewhere, Some(1))],
         artifacts_max: 10,
+        visible: Vec::new(),
         now: at(1),
     });
     let refused = engine.one(Command::Artifacts(Box::new(command))).await;

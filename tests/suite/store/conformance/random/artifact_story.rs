@@ -78,7 +78,7 @@ impl ArtifactAction {
                     };
                 // Of the workflows it is known elsewhere how many there may be.
                 let artifacts = names.into_iter().map(|name| (new(name), Some(100))).collect();
-                ArtifactCommand::Register(Registration { artifacts, artifacts_max, now })
+                ArtifactCommand::Register(Registration { artifacts, artifacts_max, visible: Vec::new(), now })
             }
             Self::Change(changes) => {
                 let change = |change: Change| ArtifactChange {
@@ -93,7 +93,7 @@ impl ArtifactAction {
                     depends_on: change.depends_on.map(|names| names.into_iter().map(id).collect()),
                 };
                 let changes = changes.into_iter().map(|(name, by)| (id(name), change(by))).collect();
-                ArtifactCommand::Change { changes, now }
+                ArtifactCommand::Change { changes, visible: Vec::new(), now }
             }
             Self::Claim { names, status, to, max, run: by } => ArtifactCommand::Claim(ArtifactClaim {
                 candidates: names.into_iter().map(id).collect(),

@@ -66,7 +66,7 @@ impl Artifacts {
     pub fn apply(&mut self, command: &ArtifactCommand, has_item: impl Fn(&ItemKey) -> bool) -> Outcome {
         match command {
             ArtifactCommand::Register(registration) => self.register(registration, has_item),
-            ArtifactCommand::Change { changes, now } => {
+            ArtifactCommand::Change { changes, now, .. } => {
                 match self.changed(changes.clone(), *now) {
                     Ok(after) => self.0 = after,
                     Err(outcome) => return outcome,
