@@ -67,8 +67,15 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "failed runs stay after a success",
         file: "src/warden/runs/mod.rs",
-        original: "item.run.as_ref().is_some_and(|run| run.number < success.number)",
-        planted: "item.run.as_ref().is_some_and(|run| run.number < success.number && !BUG)",
+        original: "successes.iter().any(|success| success.makes_up_for(number, at))",
+        planted: "!BUG && successes.iter().any(|success| success.makes_up_for(number, at))",
+        caught_by: &["was made up for, and is not closed"],
+    },
+    Planted {
+        name: "failed runs stay after a success that is not the first",
+        file: "src/warden/runs/known.rs",
+        original: "let is_followed = state.followed.get(workflow) == Some(&successes);",
+        planted: "let is_followed = if BUG { state.followed.contains_key(workflow) } else { state.followed.get(workflow) == Some(&successes) };",
         caught_by: &["was made up for, and is not closed"],
     },
     Planted {
