@@ -30,7 +30,7 @@ pub const PLANTED: &[Planted] = &[
         planted: r#"let ended = end(incident, circumstances);
         let is_told = !(BUG && (circumstances.silence)(now).is_some());
         return Some(if is_told { ended } else { Decision { dispatches: Vec::new(), ..ended } });"#,
-        caught_by: &["the end of", "which it knew to be open"],
+        caught_by: &["the end of", "which it knew to be open", "knows two open incidents"],
     },
     Planted {
         name: "who was told of the beginning is not remembered",

@@ -26,7 +26,7 @@ pub const PLANTED: &[Planted] = &[
         planted: "            if !BUG || value.is_some() {
                 draft.write_document(key, value.as_deref())?;
             }",
-        caught_by: &["not those", "a read fails", "does not open"],
+        caught_by: &["not those", "a read fails", "does not open", "came to Registered("],
     },
     Planted {
         name: "what is moved stands over what was said since",
