@@ -75,7 +75,10 @@ pub const PLANTED: &[Planted] = &[
         name: "failed runs stay after a success that is not the first",
         file: "src/warden/runs/known.rs",
         original: "let is_followed = state.followed.get(workflow) == Some(&successes);",
-        planted: "let is_followed = if BUG { state.followed.contains_key(workflow) } else { state.followed.get(workflow) == Some(&successes) };",
+        planted: "let is_followed = match state.followed.get(workflow) {
+            Some(followed) => BUG || *followed == successes,
+            None => false,
+        };",
         caught_by: &["was made up for, and is not closed"],
     },
     Planted {
