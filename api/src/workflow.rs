@@ -115,7 +115,8 @@ pub struct Redrive {
 pub struct Requirement {
     /// The name of the workflow.
     pub workflow: String,
-    /// How long ago the run may have ended; null for any time, or if the workflow never ran.
+    /// How long ago the run may have ended. Null means any time ago, and that a workflow which never ran is
+    /// no obstacle.
     pub within: Option<String>,
     /// What becomes of a run while that is not so.
     #[serde(rename = "else")]

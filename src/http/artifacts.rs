@@ -141,7 +141,7 @@ pub async fn list(
         location: query.one("location")?.map(|text| Glob::new(&text)),
         name: query.one("name")?.map(|text| Glob::new(&text)),
         statuses: statuses.collect::<Result<_, _>>()?,
-        loadable: false,
+        ..ArtifactFilter::default()
     };
     check_order(&mut query)?;
     let limit = limit(&mut query)?;
@@ -251,8 +251,7 @@ pub async fn claim(allowed: Allowed<AnyWorkflow>, request: Request) -> Result<Js
         location: glob(location),
         name: glob(name),
         statuses: vec![status.clone()],
-        // Set by the claim.
-        loadable: false,
+        ..ArtifactFilter::default()
     };
     let run = run.map(|run| run_name(run, &access)).transpose()?;
     // If there is no memory for the response, the claim is refused before it changes anything.

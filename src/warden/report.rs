@@ -21,7 +21,7 @@ pub struct ReportError {
     pub fatal: bool,
     pub data: serde_json::Value,
     pub stack: Option<String>,
-    /// When it occurred, by the wall clock; `None` for now.
+    /// When it occurred, by the wall clock; `None` if that is when it is reported.
     pub at: Option<Timestamp>,
     /// Identifies repetitions of the report.
     pub idempotency_key: Option<String>,

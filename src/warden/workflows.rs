@@ -260,8 +260,8 @@ impl Workflows {
         self.read().get(name).filter(|stored| stored.definition.is_none())?.misspells.clone()
     }
 
-    /// Workflows with one each that they require and that does not exist. Without `within` such a requirement
-    /// is met.
+    /// Pairs of a workflow and one that it requires and that does not exist. Without `within` such a
+    /// requirement is met.
     pub fn unknown_requirements(&self) -> Vec<(WorkflowName, WorkflowName)> {
         let (policies, stored) = (self.in_force(), self.read());
         let is_known = |name: &str| policies.configured.contains_key(name) || stored.contains_key(name);

@@ -254,6 +254,14 @@ proptest! {
 }
 
 #[test]
+fn a_parameter_that_json_cannot_express_is_refused_instead_of_being_lost() {
+    for value in ["inf", "-inf", "nan", "[1, { deep = nan }]"] {
+        let found = problem(&format!("[workflows.a]\nparams = {{ limit = {value} }}"));
+        assert!(found.contains("workflows.a.params.limit: has a number"), "{found}");
+    }
+}
+
+#[test]
 fn a_text_nested_beyond_reason_is_refused() {
     let table = format!("\n[{}]", ["a"; 9_999].join("."));
     assert_eq!(problem(&table), "warden.toml: recursion limit");

@@ -42,7 +42,7 @@ pub fn check<'a>(
     Ok(())
 }
 
-/// Searches a way from any of these artifacts over `depends_on` back to itself. Each artifact is looked at
+/// Searches a path from any of these artifacts over `depends_on` back to itself. Each artifact is looked at
 /// once, and at most `most` of them are.
 ///
 /// # Errors
@@ -52,29 +52,29 @@ pub fn check_cycles<'a, E>(
     most: usize,
     mut of: impl FnMut(&ArtifactId) -> Result<Vec<ArtifactId>, E>,
 ) -> Result<Result<(), ArtifactRefusal>, E> {
-    // Whether an artifact was left again, with all that it depends on. The others are on the way here.
-    let mut is_left: BTreeMap<ArtifactId, bool> = BTreeMap::new();
+    // False for an artifact on the current path, true once it was searched with all that it depends on.
+    let mut searched: BTreeMap<ArtifactId, bool> = BTreeMap::new();
     for start in starts {
-        // Each with those that it depends on and that were not entered yet.
-        let mut way: Vec<(ArtifactId, Vec<ArtifactId>)> = Vec::new();
+        // Each with those of its dependencies that are still to be followed.
+        let mut path: Vec<(ArtifactId, Vec<ArtifactId>)> = Vec::new();
         let mut next = Some(start.clone());
         while let Some(id) = next {
-            match is_left.get(&id) {
+            match searched.get(&id) {
                 Some(true) => {}
                 Some(false) => return Ok(Err(ArtifactRefusal::Cycle(id))),
-                None if is_left.len() == most => return Ok(Err(ArtifactRefusal::TooDeep(start.clone()))),
+                None if searched.len() == most => return Ok(Err(ArtifactRefusal::TooDeep(start.clone()))),
                 None => {
-                    is_left.insert(id.clone(), false);
+                    searched.insert(id.clone(), false);
                     let ahead = of(&id)?;
-                    way.push((id, ahead));
+                    path.push((id, ahead));
                 }
             }
             next = loop {
-                let Some((_, ahead)) = way.last_mut() else { break None };
+                let Some((_, ahead)) = path.last_mut() else { break None };
                 if let Some(id) = ahead.pop() {
                     break Some(id);
                 }
-                is_left.extend(way.pop().map(|(id, _)| (id, true)));
+                searched.extend(path.pop().map(|(id, _)| (id, true)));
             };
         }
     }

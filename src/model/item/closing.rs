@@ -28,7 +28,7 @@ pub struct Closing {
     pub retention: Duration,
     /// How long to keep the payload.
     pub keep_payload: Duration,
-    /// When a run ended, if that was told; `None` for now.
+    /// When a run ended, if that was told; `None` if that is when it is closed.
     pub ended_at: Option<Timestamp>,
 }
 

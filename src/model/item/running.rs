@@ -13,7 +13,7 @@ use crate::model::{ClockTime, CloseOutcome, Moment, Policy, Timestamp};
 #[derive(Clone, Debug)]
 pub struct RunEnd {
     pub kind: RunEndKind,
-    /// When it ended; `None` for now.
+    /// When it ended; `None` if that is when it is told.
     pub at: Option<Timestamp>,
     /// Counts to set.
     pub counts: Counts,

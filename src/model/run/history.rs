@@ -82,8 +82,7 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// Whether it is the later run of the two, and ended last. What failed after a success nobody has made up
-    /// for, whatever its number.
+    /// Whether it is a success that makes up for a failed run: its number is higher, and it ended no earlier.
     pub fn makes_up_for(self, failed: u64, failed_at: Timestamp) -> bool {
         self.status == RunStatus::Success && failed < self.number && failed_at <= self.at
     }
@@ -299,7 +298,7 @@ impl RunHistory {
         }
     }
 
-    /// The windows of a successful run are done. It was no backfill.
+    /// Moves the watermarks past the windows of a successful run, which is no backfill.
     fn advance(&mut self, entry: &RunEntry) {
         let Some(params) = &entry.params else { return };
         for (job, params) in &params.jobs {
@@ -360,9 +359,12 @@ impl RunHistory {
         succeeded.chain(self.last_success.filter(|last| !self.ended.contains(last)))
     }
 
-    /// Those of the latest runs by number that failed.
-    pub fn failed(&self) -> impl Iterator<Item = Ended> {
-        self.ended.iter().copied().filter(|ended| ended.status == RunStatus::Failed)
+    /// Whether a run has failed since `former` that a success makes up for already: its failure was told
+    /// late.
+    pub fn has_late_failure(&self, former: Option<&Self>) -> bool {
+        let is_new = |ended: &&Ended| former.is_none_or(|former| !former.ended.contains(ended));
+        let mut failed = self.ended.iter().filter(|ended| ended.status == RunStatus::Failed).filter(is_new);
+        failed.any(|failed| self.successes().any(|success| success.makes_up_for(failed.number, failed.at)))
     }
 
     /// Whether it must be kept although the ledger is empty and nobody has defined the workflow.

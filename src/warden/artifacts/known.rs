@@ -33,7 +33,7 @@ pub struct ArtifactFilter {
     pub name: Option<Glob>,
     /// Any of these; all if empty.
     pub statuses: Vec<Status>,
-    /// Passes over those before which something else has to be loaded that is not found before them.
+    /// Leaves out artifacts that depend on an unfinished one, unless that was found before. Set by claims.
     pub loadable: bool,
 }
 
@@ -251,8 +251,8 @@ impl Index {
         found
     }
 
-    /// Whether something else has to be loaded before an artifact. `found` are those that are claimed along
-    /// with it, before it.
+    /// Whether an artifact depends on an unfinished one that is not among `found`, which are claimed before
+    /// it.
     fn is_blocked(&self, row: &Row, found: &[(u64, ArtifactId)]) -> bool {
         let blocks = |id: &ArtifactId| {
             let Some(number) = self.numbers.get(id) else { return false };

@@ -93,14 +93,7 @@ impl Observer for KnownRuns {
                 Change::Put(Document::RunHistory(workflow, history)) => {
                     let mut state = self.lock();
                     let former = state.histories.insert(workflow.clone(), (**history).clone());
-                    // A failure that is told after the success that made up for it.
-                    if history.failed().any(|failed| {
-                        let is_new = former.as_ref().is_none_or(|former| !former.ended.contains(&failed));
-                        is_new
-                            && history
-                                .successes()
-                                .any(|success| success.makes_up_for(failed.number, failed.at))
-                    }) {
+                    if history.has_late_failure(former.as_ref()) {
                         state.followed.remove(workflow);
                     }
                     state.touched.insert(workflow.clone());
