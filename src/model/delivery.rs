@@ -7,11 +7,26 @@ use serde::{Deserialize, Serialize};
 pub use warden_api::limit::ATTEMPTS_KEPT;
 pub use warden_api::word::{DeliveryStatus, Event};
 
-use super::{IncidentId, Timestamp};
+use super::{IncidentId, ItemKey, ItemNumber, Timestamp};
 
 /// `dlv_` and a UUIDv7. It is the `webhook-id` of every attempt, by which receivers recognise duplicates.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct DeliveryId(pub Arc<str>);
+
+/// What deliveries are about. Those of one topic to one receiver are sent in order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Topic {
+    Incident(IncidentId),
+    #[serde(rename = "item_number")]
+    Item(ItemNumber),
+}
+
+impl From<IncidentId> for Topic {
+    fn from(incident: IncidentId) -> Self {
+        Self::Incident(incident)
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
@@ -31,14 +46,18 @@ pub struct Attempt {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delivery {
     pub id: DeliveryId,
-    pub incident: IncidentId,
+    #[serde(flatten)]
+    pub topic: Topic,
+    /// If that is an item.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<ItemKey>,
     pub receiver: Arc<str>,
     pub event: Event,
     /// Set for a resolution whose items are in trouble in this incident: it is sent only after the receiver
     /// was notified of that one, or that delivery is dead.
     #[serde(default)]
     pub after: Option<IncidentId>,
-    /// The number of the notification within its incident, from 1.
+    /// Grows within the topic. For an incident, the number of the notification, from 1.
     #[serde(default)]
     pub sequence: u64,
     /// The notification in the `standard` format, from which all formats are rendered.
@@ -58,7 +77,15 @@ pub struct Delivery {
 }
 
 impl Delivery {
-    /// The order of the deliveries of an incident to a receiver. Ids and instants do not determine it: two
+    /// The incident that it is about, if it is about one.
+    pub fn incident(&self) -> Option<&IncidentId> {
+        match &self.topic {
+            Topic::Incident(incident) => Some(incident),
+            Topic::Item(_) => None,
+        }
+    }
+
+    /// The order of the deliveries of a topic to a receiver. Ids and instants do not determine it: two
     /// notifications may be decided within a millisecond, and the clock may be set back.
     pub fn place(&self) -> (u64, &DeliveryId) {
         (self.sequence, &self.id)

@@ -36,7 +36,7 @@ pub mod workflow;
 pub mod zone;
 
 pub use artifact::{Artifact, ArtifactId, ArtifactRefusal};
-pub use delivery::{Attempt, Delivery, DeliveryId, DeliveryStatus, Event};
+pub use delivery::{Attempt, Delivery, DeliveryId, DeliveryStatus, Event, Topic};
 pub use duration::{DURATION_MAX, DurationError, parse_duration};
 pub use expectation::{CronError, CronSchedule, Expectation, Missed, Progress, Schedule};
 pub use filter::{ItemFilter, Order, Page, Position};

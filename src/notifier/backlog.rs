@@ -37,7 +37,7 @@ impl Backlog {
         let (pending, lost) = recovery.finish(now);
         self.change(|dispatcher| {
             pending.into_iter().for_each(|waiting| dispatcher.accept(waiting));
-            lost.iter().for_each(|delivery| dispatcher.note_lost(&delivery.receiver, &delivery.incident));
+            lost.iter().for_each(|delivery| dispatcher.note_lost(&delivery.receiver, &delivery.topic));
         });
     }
 

@@ -1,4 +1,4 @@
-//! The queues of all receivers, and the incidents whose reachability has changed. Pure.
+//! The queues of all receivers, and the topics whose reachability has changed. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 use super::Receiver;
 use super::queue::{Attempted, ReceiverQueue, Refresh, Task, Turn, Waiting};
 use super::status::ReceiverStatus;
-use crate::model::{Attempt, Delivery, IncidentId, Moment, Timestamp};
+use crate::model::{Attempt, Delivery, Moment, Timestamp, Topic};
 
 #[derive(Debug)]
 pub(super) struct Dispatcher {
     queues: BTreeMap<Arc<str>, ReceiverQueue>,
     /// Refreshes that may go and are not sent yet.
     refreshes: Vec<Delivery>,
-    changed: BTreeSet<IncidentId>,
+    changed: BTreeSet<Topic>,
 }
 
 impl Dispatcher {
@@ -44,14 +44,14 @@ impl Dispatcher {
     }
 
     pub(super) fn accept(&mut self, waiting: Waiting) {
-        let Delivery { receiver, incident, .. } = &waiting.delivery;
-        let (receiver, incident) = (receiver.clone(), incident.clone());
-        self.change(&receiver, Some(&incident), |queue| queue.accept(waiting));
+        let Delivery { receiver, topic, .. } = &waiting.delivery;
+        let (receiver, topic) = (receiver.clone(), topic.clone());
+        self.change(&receiver, Some(&topic), |queue| queue.accept(waiting));
     }
 
-    /// Records that the last delivery of an incident to a receiver is dead.
-    pub(super) fn note_lost(&mut self, receiver: &Arc<str>, incident: &IncidentId) {
-        self.change(receiver, Some(incident), |queue| queue.note_lost(incident.clone()));
+    /// Records that the last delivery of a topic to a receiver is dead.
+    pub(super) fn note_lost(&mut self, receiver: &Arc<str>, topic: &Topic) {
+        self.change(receiver, Some(topic), |queue| queue.note_lost(topic.clone()));
     }
 
     /// Begins the next task, if one is due.
@@ -64,15 +64,15 @@ impl Dispatcher {
         self.queues.values().filter_map(ReceiverQueue::ready_at).min().unwrap_or(Timestamp::MAX)
     }
 
-    /// Whether a receiver could be refreshed about an incident now.
-    pub(super) fn judge_refresh(&self, receiver: &str, incident: &IncidentId, now: Timestamp) -> Refresh {
-        self.queues.get(receiver).map_or(Refresh::Refused, |queue| queue.judge_refresh(incident, now))
+    /// Whether a receiver could be refreshed about a topic now.
+    pub(super) fn judge_refresh(&self, receiver: &str, topic: &Topic, now: Timestamp) -> Refresh {
+        self.queues.get(receiver).map_or(Refresh::Refused, |queue| queue.judge_refresh(topic, now))
     }
 
     /// Begins a refresh, if it may go now.
     pub(super) fn refresh(&mut self, delivery: Delivery, now: Timestamp) -> Refresh {
         let queue = self.queues.get_mut(&delivery.receiver);
-        let refresh = queue.map_or(Refresh::Refused, |queue| queue.begin_refresh(&delivery.incident, now));
+        let refresh = queue.map_or(Refresh::Refused, |queue| queue.begin_refresh(&delivery.topic, now));
         self.refreshes.extend((refresh == Refresh::Goes).then_some(delivery));
         refresh
     }
@@ -86,11 +86,11 @@ impl Dispatcher {
     pub(super) fn finish(
         &mut self,
         receiver: &Arc<str>,
-        incident: &IncidentId,
+        topic: &Topic,
         attempted: Attempted,
         now: Timestamp,
     ) -> Option<Turn> {
-        self.change(receiver, Some(incident), |queue| queue.finish(incident, attempted, now))
+        self.change(receiver, Some(topic), |queue| queue.finish(topic, attempted, now))
     }
 
     /// Counts a test against the receiver's rate limit.
@@ -110,20 +110,20 @@ impl Dispatcher {
         self.change(receiver, None, |queue| queue.resume(now));
     }
 
-    /// Whether the last delivery of an incident does not reach a receiver.
-    pub(super) fn is_failing(&self, incident: &IncidentId, receiver: &str) -> bool {
-        self.queues.get(receiver).is_some_and(|queue| queue.is_failing(incident))
+    /// Whether the last delivery of a topic does not reach a receiver.
+    pub(super) fn is_failing(&self, topic: &Topic, receiver: &str) -> bool {
+        self.queues.get(receiver).is_some_and(|queue| queue.is_failing(topic))
     }
 
-    /// Until when a receiver holds back a delivery of an incident, if any does; `Some(None)` if it is paused,
+    /// Until when a receiver holds back a delivery of a topic, if any does; `Some(None)` if it is paused,
     /// which only an operator ends.
-    pub(super) fn held_back(&self, incident: &IncidentId, now: Timestamp) -> Option<Option<Timestamp>> {
-        let held = self.queues.values().filter_map(|queue| queue.held_back(incident, now));
+    pub(super) fn held_back(&self, topic: &Topic, now: Timestamp) -> Option<Option<Timestamp>> {
+        let held = self.queues.values().filter_map(|queue| queue.held_back(topic, now));
         held.reduce(|left, right| [left, right].into_iter().flatten().min())
     }
 
-    /// The incidents for which reachability has changed since the last call.
-    pub(super) fn take_changed(&mut self) -> BTreeSet<IncidentId> {
+    /// The topics for which reachability has changed since the last call.
+    pub(super) fn take_changed(&mut self) -> BTreeSet<Topic> {
         std::mem::take(&mut self.changed)
     }
 
@@ -141,17 +141,17 @@ impl Dispatcher {
     fn change<T>(
         &mut self,
         receiver: &Arc<str>,
-        incident: Option<&IncidentId>,
+        topic: Option<&Topic>,
         change: impl FnOnce(&mut ReceiverQueue) -> T,
     ) -> T {
         let queue = self.queues.entry(receiver.clone()).or_insert_with(|| ReceiverQueue::new(1, None));
         let was_down = queue.is_down();
-        let was_failing = incident.is_some_and(|incident| queue.is_failing(incident));
+        let was_failing = topic.is_some_and(|topic| queue.is_failing(topic));
         let done = change(queue);
         if queue.is_down() != was_down {
-            self.changed.extend(queue.incidents().cloned());
+            self.changed.extend(queue.topics().cloned());
         }
-        let changed = incident.filter(|incident| queue.is_failing(incident) != was_failing);
+        let changed = topic.filter(|topic| queue.is_failing(topic) != was_failing);
         self.changed.extend(changed.cloned());
         done
     }
@@ -162,16 +162,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::{DeliveryId, DeliveryStatus, Event};
+    use crate::model::{DeliveryId, DeliveryStatus, Event, IncidentId};
     use crate::notifier::breaker::FAILURES_MAX;
     use crate::notifier::queue::Record;
 
     const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
 
+    fn topic(incident: &str) -> Topic {
+        IncidentId(incident.into()).into()
+    }
+
     fn waiting(incident: &str) -> Waiting {
         let delivery = Delivery {
             id: DeliveryId(format!("dlv_{incident}").into()),
-            incident: IncidentId(incident.into()),
+            topic: topic(incident),
+            item: None,
             receiver: "oncall".into(),
             event: Event::Opened,
             after: None,
@@ -190,16 +195,20 @@ mod tests {
     /// Makes an attempt that fails and is not stored.
     fn fail(dispatcher: &mut Dispatcher, status: u16, now: Timestamp) -> Option<Turn> {
         let Some(Task::Send(waiting)) = dispatcher.begin(now.into()) else { panic!("nothing is due") };
-        let Delivery { receiver, incident, .. } = waiting.delivery;
+        let Delivery { receiver, topic, .. } = waiting.delivery;
         let error = Some("no".to_owned());
         let attempt = Attempt { at: now, status: Some(status), latency_ms: 1, error, answer: None };
         let attempted = Attempted { attempt, retry_after: None, record: Record::Refused };
-        dispatcher.finish(&receiver, &incident, attempted, now)
+        dispatcher.finish(&receiver, &topic, attempted, now)
+    }
+
+    fn name(topic: &Topic) -> String {
+        let Topic::Incident(incident) = topic else { panic!("{topic:?} is no incident") };
+        incident.0.to_string()
     }
 
     fn changed(dispatcher: &mut Dispatcher) -> Vec<String> {
-        let mut changed: Vec<_> =
-            dispatcher.take_changed().into_iter().map(|incident| incident.0.to_string()).collect();
+        let mut changed: Vec<_> = dispatcher.take_changed().into_iter().map(|topic| name(&topic)).collect();
         changed.sort();
         changed
     }
@@ -221,8 +230,8 @@ mod tests {
             assert_eq!(changed(&mut dispatcher), ["inc_1", "inc_2", "inc_3"]);
             dispatcher.accept(waiting("inc_4"));
             assert_eq!(changed(&mut dispatcher), ["inc_4"]);
-            assert!(dispatcher.is_failing(&IncidentId("inc_4".into()), "oncall"));
-            assert!(!dispatcher.is_failing(&IncidentId("inc_4".into()), "chat"));
+            assert!(dispatcher.is_failing(&topic("inc_4"), "oncall"));
+            assert!(!dispatcher.is_failing(&topic("inc_4"), "chat"));
             dispatcher.resume(&"oncall".into(), now);
             assert_eq!(changed(&mut dispatcher), ["inc_1", "inc_2", "inc_3", "inc_4"]);
         }

@@ -122,7 +122,8 @@ impl Post {
     pub(super) async fn refresh(&self, delivery: &Delivery) -> Attempted {
         let (attempt, retry_after) = self.try_once(delivery).await;
         if let Some(error) = &attempt.error {
-            let (incident, receiver) = (&*delivery.incident.0, &*delivery.receiver);
+            let receiver = &*delivery.receiver;
+            let incident = delivery.incident().map(|incident| &*incident.0);
             tracing::warn!(incident, receiver, "refreshing an open incident failed: {error}");
         }
         Attempted { attempt, retry_after, record: Record::None }
@@ -136,7 +137,8 @@ impl Post {
         let body = serde_json::to_string(&notification);
         let delivery = Delivery {
             id: DeliveryId(self.random.id("tst", now)),
-            incident: IncidentId(notification.data.id),
+            topic: IncidentId(notification.data.id).into(),
+            item: None,
             receiver: receiver.clone(),
             event: notification.event,
             after: None,

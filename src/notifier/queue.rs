@@ -3,7 +3,7 @@
 //!
 //! Invariants:
 //!
-//! - The deliveries of one incident form a lane. One of a lane is in flight at a time, the first by
+//! - The deliveries of one topic form a lane. One of a lane is in flight at a time, the first by
 //!   [`Delivery::place`].
 //! - Lanes go in the order in which they are due, so that none starves.
 //! - Nothing is sent to a paused receiver, before the time that `Retry-After` asked for, beyond the rate
@@ -28,7 +28,7 @@ use self::lane::{Errand, Lane};
 use super::backoff;
 use super::breaker::Breaker;
 use super::status::{Latencies, Outcomes, ReceiverState, ReceiverStatus};
-use crate::model::{Attempt, Delivery, Event, IncidentId, Moment, Timestamp};
+use crate::model::{Attempt, Delivery, Event, Moment, Timestamp, Topic};
 use crate::outbound::{Rate, RateLimiter, retry_after};
 
 /// The delay before an attempt whose result could not be stored is repeated.
@@ -98,7 +98,7 @@ pub(super) enum Turn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refresh {
     Goes,
-    /// Not needed: a delivery of the incident waits or is in flight.
+    /// Not needed: a delivery of the topic waits or is in flight.
     Needless,
     /// Nothing may be sent to the receiver now.
     Refused,
@@ -114,12 +114,12 @@ pub(super) struct ReceiverQueue {
     /// Since when it has asked for waits so long that it counts as failing.
     away_since: Option<Timestamp>,
     pause: Option<Pause>,
-    lanes: HashMap<IncidentId, Lane>,
+    lanes: HashMap<Topic, Lane>,
     /// The lanes with something waiting and nothing in flight, by due time; while the receiver is paused, by
     /// the time at which the first becomes dead.
-    planned: BTreeSet<(Timestamp, IncidentId)>,
+    planned: BTreeSet<(Timestamp, Topic)>,
     /// Lanes that are due but whose first delivery waits for another lane, by that lane.
-    behind: HashMap<IncidentId, BTreeSet<IncidentId>>,
+    behind: HashMap<Topic, BTreeSet<Topic>>,
     under_way: usize,
     last_attempt: Option<Attempt>,
     outcomes: Outcomes,
@@ -166,8 +166,8 @@ impl ReceiverQueue {
 
     /// Adds a delivery, unless it is queued already and was not resent since.
     pub(super) fn accept(&mut self, waiting: Waiting) {
-        let incident = waiting.delivery.incident.clone();
-        let lane = self.lanes.entry(incident.clone()).or_default();
+        let topic = waiting.delivery.topic.clone();
+        let lane = self.lanes.entry(topic.clone()).or_default();
         if let Some(held) = lane.waiting.iter().find(|held| held.delivery.id == waiting.delivery.id) {
             // The result of its attempt is stored but not applied here yet, and it was resent in the
             // meantime.
@@ -181,12 +181,12 @@ impl ReceiverQueue {
         let fixed = usize::from(matches!(lane.under_way, Some(Errand::Delivery | Errand::GivingUp)));
         let position = lane.waiting.partition_point(is_before).max(fixed);
         lane.waiting.insert(position, waiting);
-        self.plan(&incident);
+        self.plan(&topic);
     }
 
-    /// Records that the last delivery of an incident is dead.
-    pub(super) fn note_lost(&mut self, incident: IncidentId) {
-        self.lanes.entry(incident).or_default().lost = true;
+    /// Records that the last delivery of a topic is dead.
+    pub(super) fn note_lost(&mut self, topic: Topic) {
+        self.lanes.entry(topic).or_default().lost = true;
     }
 
     /// When the next task is due; `None` if nothing waits or nothing may go.
@@ -214,8 +214,8 @@ impl ReceiverQueue {
     /// deliveries after their 24 h.
     pub(super) fn begin(&mut self, moment: Moment) -> Option<Task> {
         let now = moment.now;
-        let incident = self.next(now)?;
-        let lane = self.lanes.get_mut(&incident)?;
+        let topic = self.next(now)?;
+        let lane = self.lanes.get_mut(&topic)?;
         let first = lane.waiting.front().cloned()?;
         self.under_way += 1;
         if let Some(pause) = &self.pause {
@@ -230,54 +230,54 @@ impl ReceiverQueue {
     }
 
     /// The lane whose turn it is.
-    fn next(&mut self, now: Timestamp) -> Option<IncidentId> {
+    fn next(&mut self, now: Timestamp) -> Option<Topic> {
         while self.ready_at().is_some_and(|at| at <= now) {
-            let (_, incident) = self.planned.pop_first()?;
-            if let Some(lane) = self.lanes.get_mut(&incident) {
+            let (_, topic) = self.planned.pop_first()?;
+            if let Some(lane) = self.lanes.get_mut(&topic) {
                 lane.planned_at = None;
             }
-            let Some(awaited) = self.awaited_by(&incident) else { return Some(incident) };
-            if self.line_from(&awaited).any(|other| other == incident) {
+            let Some(awaited) = self.awaited_by(&topic) else { return Some(topic) };
+            if self.line_from(&awaited).any(|other| other == topic) {
                 // They wait for each other, as resolutions decided at one instant may: a deadlock, so this
                 // one goes.
-                if let Some(lane) = self.lanes.get_mut(&incident) {
+                if let Some(lane) = self.lanes.get_mut(&topic) {
                     lane.unbound = true;
                 }
-                return Some(incident);
+                return Some(topic);
             }
-            self.behind.entry(awaited).or_default().insert(incident);
+            self.behind.entry(awaited).or_default().insert(topic);
         }
         None
     }
 
     /// The chain of lanes that wait for each other, from this one on, without repetition.
-    fn line_from(&self, incident: &IncidentId) -> impl Iterator<Item = IncidentId> {
+    fn line_from(&self, topic: &Topic) -> impl Iterator<Item = Topic> {
         let mut seen = HashSet::new();
-        std::iter::successors(Some(incident.clone()), |incident| self.awaited_by(incident))
-            .take_while(move |incident| seen.insert(incident.clone()))
+        std::iter::successors(Some(topic.clone()), |topic| self.awaited_by(topic))
+            .take_while(move |topic| seen.insert(topic.clone()))
     }
 
     /// The lane that must go before the first delivery of this one.
-    fn awaited_by(&self, incident: &IncidentId) -> Option<IncidentId> {
-        let lane = self.lanes.get(incident).filter(|lane| self.pause.is_none() && !lane.unbound)?;
+    fn awaited_by(&self, topic: &Topic) -> Option<Topic> {
+        let lane = self.lanes.get(topic).filter(|lane| self.pause.is_none() && !lane.unbound)?;
         let Delivery { after, created_at, .. } = &lane.waiting.front()?.delivery;
-        after.clone().filter(|awaited| self.tells_first(awaited, *created_at))
+        after.clone().map(Topic::from).filter(|awaited| self.tells_first(awaited, *created_at))
     }
 
     /// Whether a lane has a delivery that must go before a resolution decided at `created_at`. Resolutions do
     /// not.
-    fn tells_first(&self, incident: &IncidentId, created_at: Timestamp) -> bool {
+    fn tells_first(&self, topic: &Topic, created_at: Timestamp) -> bool {
         let is_first = |waiting: &Waiting| {
             let Delivery { event, created_at: at, after, .. } = &waiting.delivery;
             *event != Event::Resolved && after.is_none() && *at <= created_at
         };
-        self.lanes.get(incident).is_some_and(|lane| lane.waiting.iter().any(is_first))
+        self.lanes.get(topic).is_some_and(|lane| lane.waiting.iter().any(is_first))
     }
 
-    /// Whether the receiver can be refreshed about an incident now.
-    pub(super) fn judge_refresh(&self, incident: &IncidentId, now: Timestamp) -> Refresh {
+    /// Whether the receiver can be refreshed about a topic now.
+    pub(super) fn judge_refresh(&self, topic: &Topic, now: Timestamp) -> Refresh {
         let is_busy = |lane: &Lane| lane.under_way.is_some() || !lane.waiting.is_empty();
-        if self.lanes.get(incident).is_some_and(is_busy) {
+        if self.lanes.get(topic).is_some_and(is_busy) {
             Refresh::Needless
         } else if self.open_at().is_some_and(|at| at <= now) {
             Refresh::Goes
@@ -288,10 +288,10 @@ impl ReceiverQueue {
 
     /// Begins a refresh, if it may go now. While the circuit is open it serves as a probe: if nothing else
     /// waits, the only one.
-    pub(super) fn begin_refresh(&mut self, incident: &IncidentId, now: Timestamp) -> Refresh {
-        let refresh = self.judge_refresh(incident, now);
+    pub(super) fn begin_refresh(&mut self, topic: &Topic, now: Timestamp) -> Refresh {
+        let refresh = self.judge_refresh(topic, now);
         if refresh == Refresh::Goes {
-            self.lanes.entry(incident.clone()).or_default().under_way = Some(Errand::Refresh);
+            self.lanes.entry(topic.clone()).or_default().under_way = Some(Errand::Refresh);
             self.under_way += 1;
             self.count_attempt(now);
         }
@@ -299,17 +299,12 @@ impl ReceiverQueue {
     }
 
     /// Applies the result of an attempt.
-    pub(super) fn finish(
-        &mut self,
-        incident: &IncidentId,
-        attempted: Attempted,
-        now: Timestamp,
-    ) -> Option<Turn> {
+    pub(super) fn finish(&mut self, topic: &Topic, attempted: Attempted, now: Timestamp) -> Option<Turn> {
         self.under_way = self.under_way.saturating_sub(1);
         let succeeded = attempted.attempt.error.is_none();
         let mut again = None;
         let mut was_sent = true;
-        if let Some(lane) = self.lanes.get_mut(incident) {
+        if let Some(lane) = self.lanes.get_mut(topic) {
             was_sent = lane.under_way.take() != Some(Errand::GivingUp);
             again = lane.again.take();
             lane.unbound = false;
@@ -324,9 +319,9 @@ impl ReceiverQueue {
                 Record::None => self.outcomes.failed += 1,
             }
         }
-        self.plan(incident);
+        self.plan(topic);
         // The lanes that waited for this one are checked again when their turn comes.
-        for waiting in self.behind.remove(incident).unwrap_or_default() {
+        for waiting in self.behind.remove(topic).unwrap_or_default() {
             self.plan(&waiting);
         }
         if let Some(again) = again {
@@ -358,12 +353,7 @@ impl ReceiverQueue {
             if attempt.status == Some(GONE) && self.pause.is_none() {
                 let reason = attempt.error.as_deref().unwrap_or_default().into();
                 self.pause = Some(Pause { since: now, reason });
-                self.lanes
-                    .keys()
-                    .cloned()
-                    .collect::<Vec<_>>()
-                    .iter()
-                    .for_each(|incident| self.plan(incident));
+                self.lanes.keys().cloned().collect::<Vec<_>>().iter().for_each(|topic| self.plan(topic));
                 Some(Turn::Paused)
             } else {
                 opened.then_some(Turn::Opened)
@@ -397,23 +387,23 @@ impl ReceiverQueue {
         }
     }
 
-    /// Whether the last delivery of an incident does not reach the receiver.
-    pub(super) fn is_failing(&self, incident: &IncidentId) -> bool {
-        self.lanes.get(incident).is_some_and(|lane| {
+    /// Whether the last delivery of a topic does not reach the receiver.
+    pub(super) fn is_failing(&self, topic: &Topic) -> bool {
+        self.lanes.get(topic).is_some_and(|lane| {
             let first = lane.waiting.front();
             lane.lost || first.is_some_and(|first| self.is_down() || first.delivery.failures() >= FAILING)
         })
     }
 
-    /// Until when the receiver holds back the next delivery of an incident, if it does: after failures, while
+    /// Until when the receiver holds back the next delivery of a topic, if it does: after failures, while
     /// it is down, or while it asked to wait. `Some(None)` while it is paused, which only an operator ends.
-    pub(super) fn held_back(&self, incident: &IncidentId, now: Timestamp) -> Option<Option<Timestamp>> {
-        self.lanes.get(incident)?.waiting.front()?;
+    pub(super) fn held_back(&self, topic: &Topic, now: Timestamp) -> Option<Option<Timestamp>> {
+        self.lanes.get(topic)?.waiting.front()?;
         if self.pause.is_some() {
             return Some(None);
         }
         // A delivery that waits for another lane is held back by what holds back that lane.
-        let first_to_go = self.line_from(incident).last()?;
+        let first_to_go = self.line_from(topic).last()?;
         let lane = self.lanes.get(&first_to_go)?;
         let first = lane.waiting.front()?;
         let open_at = self.breaker.probe_at().unwrap_or(Timestamp::MIN).max(self.quiet_until);
@@ -430,9 +420,9 @@ impl ReceiverQueue {
         self.breaker.open_since().or(self.away_since)
     }
 
-    /// The incidents with deliveries waiting.
-    pub(super) fn incidents(&self) -> impl Iterator<Item = &IncidentId> {
-        let waits = |(incident, lane): (_, &Lane)| (!lane.waiting.is_empty()).then_some(incident);
+    /// The topics with deliveries waiting.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &Topic> {
+        let waits = |(topic, lane): (_, &Lane)| (!lane.waiting.is_empty()).then_some(topic);
         self.lanes.iter().filter_map(waits)
     }
 
@@ -463,20 +453,20 @@ impl ReceiverQueue {
 
     /// Makes everything due that is planned for later.
     fn make_due(&mut self, now: Timestamp) {
-        for (at, incident) in std::mem::take(&mut self.planned) {
+        for (at, topic) in std::mem::take(&mut self.planned) {
             let at = at.min(now);
-            if let Some(lane) = self.lanes.get_mut(&incident) {
+            if let Some(lane) = self.lanes.get_mut(&topic) {
                 lane.planned_at = Some(at);
             }
-            self.planned.insert((at, incident));
+            self.planned.insert((at, topic));
         }
     }
 
     /// Updates the plan for a lane, and removes a lane with no state left.
-    fn plan(&mut self, incident: &IncidentId) {
-        let Some(lane) = self.lanes.get_mut(incident) else { return };
+    fn plan(&mut self, topic: &Topic) {
+        let Some(lane) = self.lanes.get_mut(topic) else { return };
         if let Some(at) = lane.planned_at.take() {
-            self.planned.remove(&(at, incident.clone()));
+            self.planned.remove(&(at, topic.clone()));
         }
         match lane.waiting.front() {
             _ if lane.under_way.is_some() => {}
@@ -484,11 +474,11 @@ impl ReceiverQueue {
                 let is_paused = self.pause.is_some();
                 let at = if is_paused { first.gives_up_at() } else { first.delivery.next_attempt_at };
                 lane.planned_at = Some(at);
-                self.planned.insert((at, incident.clone()));
+                self.planned.insert((at, topic.clone()));
             }
             None if lane.lost => {}
             None => {
-                self.lanes.remove(incident);
+                self.lanes.remove(topic);
             }
         }
     }

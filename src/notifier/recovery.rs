@@ -33,10 +33,10 @@ impl Recovery {
         if delivery.status == DeliveryStatus::Pending {
             self.pending.push(delivery.clone());
         }
-        if !self.open.contains(&delivery.incident) {
+        let Some(incident) = delivery.incident().filter(|incident| self.open.contains(*incident)) else {
             return;
-        }
-        let last = self.last.entry((delivery.incident.clone(), delivery.receiver.clone()));
+        };
+        let last = self.last.entry((incident.clone(), delivery.receiver.clone()));
         let last = last.or_insert_with(|| delivery.clone());
         if last.place() < delivery.place() {
             *last = delivery.clone();

@@ -18,7 +18,7 @@ use super::receivers::Receivers;
 use super::status::ReceiverStatus;
 use crate::model::{
     Attempt, Clock, Delivery, DeliveryId, DeliveryStatus, Event, IncidentId, IncidentStatus, Random,
-    Timestamp,
+    Timestamp, Topic,
 };
 use crate::outbound::Outbound;
 use crate::store::{Command, Observer, Store, StoreError};
@@ -111,13 +111,15 @@ impl Notifier {
     /// resolution.
     async fn check_is_news(&self, delivery: &Delivery) -> Result<(), ResendError> {
         let store = &self.0.post.store;
-        let incident = store.incident(delivery.incident.clone()).await?.ok_or(ResendError::NotFound)?;
+        // Events of items say when they happened, whenever they arrive.
+        let Some(id) = delivery.incident() else { return Ok(()) };
+        let incident = store.incident(id.clone()).await?.ok_or(ResendError::NotFound)?;
         match (incident.status, delivery.event) {
             (IncidentStatus::Open, Event::Resolved) => return Err(ResendError::Reopened),
             (IncidentStatus::Open, _) | (_, Event::Resolved) => return Ok(()),
             _ => {}
         }
-        let deliveries = store.deliveries(delivery.incident.clone()).await?;
+        let deliveries = store.deliveries(id.clone()).await?;
         let tells_the_end =
             |other: &&Delivery| other.receiver == delivery.receiver && other.event == Event::Resolved;
         let told_by = deliveries.iter().filter(tells_the_end).max_by_key(|other| other.place());
@@ -133,7 +135,8 @@ impl Notifier {
 
     /// Whether [`Notifier::refresh`] would be skipped now.
     pub fn refuses_refresh(&self, receiver: &str, incident: &IncidentId, now: Timestamp) -> bool {
-        self.0.backlog.lock().judge_refresh(receiver, incident, now) == Refresh::Refused
+        let topic = incident.clone().into();
+        self.0.backlog.lock().judge_refresh(receiver, &topic, now) == Refresh::Refused
     }
 
     /// Sends a test notification that links to `url`, past the queue. A success resumes the receiver. A
@@ -159,13 +162,13 @@ impl Notifier {
 
     /// Whether the last delivery of an incident does not reach a receiver.
     pub fn is_failing(&self, incident: &IncidentId, receiver: &str) -> bool {
-        self.0.backlog.lock().is_failing(incident, receiver)
+        self.0.backlog.lock().is_failing(&incident.clone().into(), receiver)
     }
 
     /// Until when a receiver holds back a delivery of an incident, because it fails or asked to wait; the
     /// earliest of several. `Some(None)` if it is paused, which only an operator ends.
     pub fn held_back(&self, incident: &IncidentId, now: Timestamp) -> Option<Option<Timestamp>> {
-        self.0.backlog.lock().held_back(incident, now)
+        self.0.backlog.lock().held_back(&incident.clone().into(), now)
     }
 
     /// Completes when [`Notifier::is_failing`] has changed for an incident since
@@ -176,7 +179,12 @@ impl Notifier {
 
     /// The incidents for which [`Notifier::is_failing`] has changed since the last call.
     pub fn take_failing_changed(&self) -> BTreeSet<IncidentId> {
-        self.0.backlog.lock().take_changed()
+        let changed = self.0.backlog.lock().take_changed();
+        let incident = |topic| match topic {
+            Topic::Incident(incident) => Some(incident),
+            Topic::Item(_) => None,
+        };
+        changed.into_iter().filter_map(incident).collect()
     }
 
     /// The status of all receivers by name, including unconfigured ones that were to be told something.
@@ -189,8 +197,8 @@ impl Notifier {
     }
 }
 
-/// The receiver, the incident, and the result of an attempt.
-type Finished = (Arc<str>, IncidentId, Attempted);
+/// The receiver, the topic, and the result of an attempt.
+type Finished = (Arc<str>, Topic, Attempted);
 
 pub struct NotifierService {
     shared: Arc<Shared>,
@@ -243,7 +251,7 @@ impl NotifierService {
             let shared = self.shared.clone();
             self.attempts.spawn(async move {
                 let attempted = shared.post.refresh(&delivery).await;
-                (delivery.receiver, delivery.incident, attempted)
+                (delivery.receiver, delivery.topic, attempted)
             });
         }
         while let Some(task) = dispatcher.begin(moment) {
@@ -259,18 +267,17 @@ impl NotifierService {
                         (waiting, attempted)
                     }
                 };
-                (waiting.delivery.receiver, waiting.delivery.incident, attempted)
+                (waiting.delivery.receiver, waiting.delivery.topic, attempted)
             });
         }
         dispatcher.ready_at()
     }
 
-    fn finish(&self, (receiver, incident, attempted): Finished) {
+    fn finish(&self, (receiver, topic, attempted): Finished) {
         let name = &*receiver;
         let error = attempted.attempt.error.clone().unwrap_or_default();
         let now = self.shared.post.clock.now();
-        match self.shared.backlog.change(|dispatcher| dispatcher.finish(&receiver, &incident, attempted, now))
-        {
+        match self.shared.backlog.change(|dispatcher| dispatcher.finish(&receiver, &topic, attempted, now)) {
             Some(Turn::Opened) => {
                 tracing::warn!(
                     receiver = name,

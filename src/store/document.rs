@@ -9,7 +9,8 @@
 
 use crate::model::{
     Artifact, ArtifactId, ClockAnchor, Delivery, DeliveryId, Incident, IncidentId, Progress, Replay,
-    ReplayChunk, ReplayId, RunEntry, RunHistory, Silence, SilenceId, Timestamp, Workflow, WorkflowName,
+    ReplayChunk, ReplayId, RunEntry, RunHistory, Silence, SilenceId, Timestamp, Topic, Workflow,
+    WorkflowName,
 };
 
 /// Observers are told only of those for which [`Document::is_told`] is true.
@@ -45,7 +46,7 @@ pub enum DocumentId {
     Run(WorkflowName, u64),
     Silence(SilenceId),
     Incident(IncidentId),
-    Delivery(IncidentId, DeliveryId),
+    Delivery(Topic, DeliveryId),
     Replay(ReplayId),
     ReplayChunk(ReplayId, u32),
     Clock,
@@ -60,7 +61,7 @@ impl Document {
             Self::Progress(workflow, _) => DocumentId::Progress(workflow.clone()),
             Self::Silence(silence) => DocumentId::Silence(silence.id.clone()),
             Self::Incident(incident) => DocumentId::Incident(incident.id.clone()),
-            Self::Delivery(delivery) => DocumentId::Delivery(delivery.incident.clone(), delivery.id.clone()),
+            Self::Delivery(delivery) => DocumentId::Delivery(delivery.topic.clone(), delivery.id.clone()),
             Self::Replay(replay) => DocumentId::Replay(replay.id.clone()),
             Self::Run(workflow, entry) => DocumentId::Run(workflow.clone(), entry.number),
             Self::RunHistory(workflow, _) => DocumentId::RunHistory(workflow.clone()),
@@ -95,7 +96,7 @@ pub enum DocumentSet {
     Silences,
     Incidents,
     Deliveries,
-    DeliveriesOf(IncidentId),
+    DeliveriesOf(Topic),
     Replays,
     Chunks,
     ChunksOf(ReplayId),
@@ -118,7 +119,7 @@ impl DocumentSet {
     /// The parts of a document, if it can have any.
     pub fn parts_of(id: &DocumentId) -> Option<Self> {
         match id {
-            DocumentId::Incident(incident) => Some(Self::DeliveriesOf(incident.clone())),
+            DocumentId::Incident(incident) => Some(Self::DeliveriesOf(incident.clone().into())),
             DocumentId::Replay(replay) => Some(Self::ChunksOf(replay.clone())),
             DocumentId::RunHistory(workflow) => Some(Self::RunsOf(workflow.clone())),
             _ => None,
@@ -137,7 +138,7 @@ impl DocumentSet {
             | (Self::Replays, DocumentId::Replay(_))
             | (Self::Chunks, DocumentId::ReplayChunk(..))
             | (Self::Artifacts, DocumentId::Artifact(_)) => true,
-            (Self::DeliveriesOf(incident), DocumentId::Delivery(of, _)) => incident == of,
+            (Self::DeliveriesOf(topic), DocumentId::Delivery(of, _)) => topic == of,
             (Self::ChunksOf(replay), DocumentId::ReplayChunk(of, _)) => replay == of,
             (Self::RunsOf(workflow), DocumentId::Run(of, _)) => workflow == of,
             _ => false,

@@ -201,7 +201,7 @@ pub trait Reads: Send + Sync + 'static {
 
     /// In the order of their ids.
     fn deliveries(&self, incident: IncidentId) -> BoxFuture<'_, Result<Vec<Delivery>, StoreError>> {
-        let read = self.documents(ListDocuments::all(DocumentSet::DeliveriesOf(incident)));
+        let read = self.documents(ListDocuments::all(DocumentSet::DeliveriesOf(incident.into())));
         Box::pin(async { Ok(of_kind(read.await?)) })
     }
 

@@ -13,14 +13,16 @@ use crate::word::{DeliveryStatus, Event, Word};
 pub struct Delivery {
     /// Also the `webhook-id` of every attempt.
     pub id: Arc<str>,
-    /// The id of the incident.
-    pub incident: Arc<str>,
+    /// The id of the incident; null if it is about an item.
+    pub incident: Option<Arc<str>>,
+    /// The item; null if it is about an incident.
+    pub item: Option<ItemName>,
     /// The name of the receiver.
     pub receiver: Arc<str>,
     /// The kind of notification.
     #[cfg_attr(feature = "schema", schema(value_type = Event))]
     pub event: Word<Event>,
-    /// The number of the notification within its incident, from 1.
+    /// Grows with the notifications of the incident, from 1, or with those of the item.
     pub sequence: u64,
     /// Whether it was delivered.
     #[cfg_attr(feature = "schema", schema(value_type = DeliveryStatus))]
@@ -36,6 +38,16 @@ pub struct Delivery {
     pub next_attempt_at: Option<WallTime>,
     /// The latest attempts, oldest first.
     pub attempts: Vec<Attempt>,
+}
+
+/// Names an item.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct ItemName {
+    /// The name of the workflow.
+    pub workflow: Arc<str>,
+    /// Unique within the workflow.
+    pub id: Arc<str>,
 }
 
 /// An attempt to deliver.

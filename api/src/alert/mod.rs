@@ -5,7 +5,7 @@ mod incident;
 mod receiver;
 mod silence;
 
-pub use self::delivery::{Attempt, Delivery};
+pub use self::delivery::{Attempt, Delivery, ItemName};
 pub use self::incident::{
     AcknowledgeRequest, Action, Became, CommentRequest, Incident, Missed, SnoozeRequest,
 };

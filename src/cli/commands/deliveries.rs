@@ -80,7 +80,7 @@ impl Resend {
 
 impl Row for Delivery {
     const HEADER: &'static [&'static str] =
-        &["ID", "INCIDENT", "RECEIVER", "EVENT", "STATUS", "DECIDED", "TRIES", "LATEST"];
+        &["ID", "ABOUT", "RECEIVER", "EVENT", "STATUS", "DECIDED", "TRIES", "LATEST"];
     const NOUN: &'static str = "delivery";
     /// A delivery is large, as it contains the receivers' responses.
     const PAGE_MAX: usize = 100;
@@ -88,7 +88,7 @@ impl Row for Delivery {
     fn cells(&self, now: Timestamp) -> Vec<String> {
         vec![
             self.id.to_string(),
-            self.incident.to_string(),
+            about(self),
             self.receiver.to_string(),
             self.event.to_string(),
             self.status.to_string(),
@@ -96,6 +96,15 @@ impl Row for Delivery {
             self.attempts_made.to_string(),
             latest(self, now),
         ]
+    }
+}
+
+/// The incident or the item.
+fn about(delivery: &Delivery) -> String {
+    match (&delivery.incident, &delivery.item) {
+        (Some(incident), _) => incident.to_string(),
+        (None, Some(item)) => format!("{}/{}", item.workflow, item.id),
+        (None, None) => String::new(),
     }
 }
 

@@ -67,16 +67,21 @@ impl Services {
         let mut known: Vec<(IncidentId, Option<WorkflowName>)> = Vec::new();
         let mut visible = Vec::with_capacity(deliveries.len());
         for delivery in deliveries {
-            let place = match known.iter().position(|(incident, _)| *incident == delivery.incident) {
+            let Some(incident) = delivery.incident().cloned() else {
+                let admits = delivery.item.as_ref().is_some_and(|item| self.access.admits(&item.workflow));
+                visible.extend(admits.then_some(delivery));
+                continue;
+            };
+            let place = match known.iter().position(|(known, _)| *known == incident) {
                 Some(place) => place,
                 None => {
-                    let workflow = match self.alerting.incident(delivery.incident.clone()).await {
+                    let workflow = match self.alerting.incident(incident.clone()).await {
                         Ok(incident) => Some(incident.key.workflow),
                         // Removed in the meantime.
                         Err(WardenError::IncidentNotFound) => None,
                         Err(error) => return Err(error),
                     };
-                    known.push((delivery.incident.clone(), workflow));
+                    known.push((incident, workflow));
                     known.len() - 1
                 }
             };

@@ -1,6 +1,6 @@
 //! Documents of incidents, deliveries and silences.
 
-use warden_api::alert::{Action, Attempt, Became, Missed};
+use warden_api::alert::{Action, Attempt, Became, ItemName, Missed};
 use warden_api::word::ActionWord;
 
 use super::{shown, told};
@@ -91,9 +91,13 @@ impl From<DeliveryFacts> for warden_api::Delivery {
                 }
             }
         }
+        let incident = delivery.incident().map(|incident| incident.0.clone());
         Self {
             id: delivery.id.0,
-            incident: delivery.incident.0,
+            incident,
+            item: delivery
+                .item
+                .map(|key| ItemName { workflow: (*key.workflow).into(), id: (*key.id).into() }),
             receiver: delivery.receiver,
             event: delivery.event.into(),
             sequence: delivery.sequence,

@@ -61,7 +61,7 @@ use super::{ClockTime, ItemId, Moment, Step, StepName, Timestamp, TraceContext, 
 pub struct ItemNumber(pub u64);
 
 /// The identity of an item for clients.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ItemKey {
     pub workflow: WorkflowName,
     pub id: ItemId,

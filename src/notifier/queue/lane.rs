@@ -1,4 +1,4 @@
-//! A lane: the deliveries of one incident to one receiver.
+//! A lane: the deliveries of one topic to one receiver.
 
 use std::collections::VecDeque;
 
@@ -45,8 +45,9 @@ impl Lane {
             DeliveryStatus::Dead => {
                 outcomes.failed += 1;
                 outcomes.dead += 1;
-                // After a resolution there is nothing left to tell a fallback.
-                self.lost = delivery.event != Event::Resolved;
+                // After a resolution there is nothing left to tell a fallback, nor is there one for events of
+                // items.
+                self.lost = delivery.incident().is_some() && delivery.event != Event::Resolved;
                 self.waiting.pop_front();
             }
         }

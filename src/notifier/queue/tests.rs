@@ -6,7 +6,7 @@ mod properties;
 mod refreshes;
 
 use super::*;
-use crate::model::{DeliveryId, DeliveryStatus};
+use crate::model::{DeliveryId, DeliveryStatus, IncidentId};
 use crate::notifier::backoff::{Failure, Next, next_attempt};
 
 const START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
@@ -18,10 +18,20 @@ fn incident(name: &str) -> IncidentId {
     IncidentId(name.into())
 }
 
+fn topic(name: &str) -> Topic {
+    incident(name).into()
+}
+
+/// The name of the incident that a delivery is about.
+fn of(delivery: &Delivery) -> String {
+    delivery.incident().map(|incident| incident.0.to_string()).unwrap_or_default()
+}
+
 fn delivery(of: &str, sequence: u64, now: Timestamp) -> Delivery {
     Delivery {
         id: DeliveryId(format!("dlv_{of}_{sequence}").into()),
-        incident: incident(of),
+        topic: topic(of),
+        item: None,
         receiver: "oncall".into(),
         event: Event::Reminder,
         after: None,
@@ -42,7 +52,7 @@ struct Stage {
     now: Timestamp,
     under_way: Vec<Waiting>,
     /// The incidents with a refresh in flight.
-    refreshing: Vec<IncidentId>,
+    refreshing: Vec<Topic>,
     /// The dead deliveries since the last look, with the reasons.
     given_up: Vec<(Delivery, String)>,
 }
@@ -81,7 +91,7 @@ impl Stage {
                 Task::GiveUp(waiting, reason) => self.give_up(waiting.delivery, reason),
             }
         }
-        let shown = |waiting: &Waiting| (waiting.delivery.incident.0.to_string(), waiting.delivery.sequence);
+        let shown = |waiting: &Waiting| (of(&waiting.delivery), waiting.delivery.sequence);
         let shown = begun.iter().map(shown).collect();
         self.under_way.extend(begun);
         shown
@@ -92,7 +102,7 @@ impl Stage {
         let mut dead = delivery.clone();
         dead.record(attempt.clone(), DeliveryStatus::Dead, self.now);
         let attempted = Attempted { attempt, retry_after: None, record: Record::Committed(Box::new(dead)) };
-        self.queue.finish(&delivery.incident, attempted, self.now);
+        self.queue.finish(&delivery.topic, attempted, self.now);
         self.given_up.push((delivery, reason));
     }
 
@@ -115,9 +125,9 @@ impl Stage {
             (_, Next::Dead) => (DeliveryStatus::Dead, self.now),
         };
         delivery.record(attempt.clone(), status, at);
-        let incident = delivery.incident.clone();
+        let topic = delivery.topic.clone();
         let record = Record::Committed(Box::new(delivery));
-        self.queue.finish(&incident, Attempted { attempt, retry_after, record }, self.now)
+        self.queue.finish(&topic, Attempted { attempt, retry_after, record }, self.now)
     }
 
     fn attempt(&self, answer: Answer) -> (Attempt, Option<Duration>) {
@@ -131,16 +141,16 @@ impl Stage {
     }
 
     fn refresh(&mut self, of: &str) -> Refresh {
-        let refresh = self.queue.begin_refresh(&incident(of), self.now);
-        self.refreshing.extend((refresh == Refresh::Goes).then(|| incident(of)));
+        let refresh = self.queue.begin_refresh(&topic(of), self.now);
+        self.refreshing.extend((refresh == Refresh::Goes).then(|| topic(of)));
         refresh
     }
 
     /// Answers the oldest refresh in flight.
     fn answer_refresh(&mut self, answer: Answer) -> Option<Turn> {
-        let incident = self.refreshing.remove(0);
+        let topic = self.refreshing.remove(0);
         let (attempt, retry_after) = self.attempt(answer);
-        self.queue.finish(&incident, Attempted { attempt, retry_after, record: Record::None }, self.now)
+        self.queue.finish(&topic, Attempted { attempt, retry_after, record: Record::None }, self.now)
     }
 
     /// Makes this many attempts fail, each as soon as it may be made.
@@ -158,7 +168,7 @@ impl Stage {
     }
 
     fn is_failing(&self, of: &str) -> bool {
-        self.queue.is_failing(&incident(of))
+        self.queue.is_failing(&topic(of))
     }
 
     fn wait(&self) -> Option<Duration> {
@@ -337,7 +347,7 @@ fn an_attempt_that_could_not_be_recorded_is_made_again_but_counts_for_the_receiv
         assert_eq!(stage.begin(), sent(&[("a", 1)]));
         let attempt = attempt(stage.now, 500, Some("it answered 500".to_owned()));
         let attempted = Attempted { attempt, retry_after: None, record: Record::Refused };
-        stage.queue.finish(&incident("a"), attempted, stage.now);
+        stage.queue.finish(&topic("a"), attempted, stage.now);
         assert_eq!((stage.wait(), stage.queue.breaker.failures()), (Some(TRY_AGAIN), failures));
         stage.now = stage.now.after(TRY_AGAIN);
     }
@@ -401,7 +411,7 @@ fn what_was_given_up_does_not_reach_a_receiver_until_something_of_the_same_incid
 #[test]
 fn what_was_given_up_before_a_restart_does_not_reach_a_receiver_either() {
     let mut stage = Stage::set(1, None);
-    stage.queue.note_lost(incident("a"));
+    stage.queue.note_lost(topic("a"));
     assert!(stage.is_failing("a"));
     assert_eq!(stage.queue.ready_at(), None);
     stage.accept("a", 7);

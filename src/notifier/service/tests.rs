@@ -103,7 +103,7 @@ impl Stage {
     async fn recorded(&self, delivery: &Delivery, attempts: u32) -> Delivery {
         let recorded = async {
             loop {
-                let all = self.store.deliveries(delivery.incident.clone()).await.unwrap();
+                let all = self.store.deliveries(incident_of(delivery)).await.unwrap();
                 let found = all.into_iter().find(|found| found.id == delivery.id);
                 if let Some(found) = found.filter(|found| found.attempts_made == attempts) {
                     return found;
@@ -121,10 +121,15 @@ impl Drop for Stage {
     }
 }
 
+fn incident_of(delivery: &Delivery) -> IncidentId {
+    delivery.incident().cloned().expect("it is about an incident")
+}
+
 fn delivery(incident: &str, id: &str, event: Event) -> Delivery {
     Delivery {
         id: DeliveryId(id.into()),
-        incident: IncidentId(incident.into()),
+        topic: IncidentId(incident.into()).into(),
+        item: None,
         receiver: "oncall".into(),
         event,
         after: None,
@@ -256,7 +261,7 @@ async fn a_refresh_goes_out_once_is_not_kept_and_is_not_overtaken_by_news() {
     assert!(stage.notifier.refresh(refresh.clone(), START), "there is news, which is enough");
     call.answer.send(200).unwrap();
     stage.recorded(&resolved, 1).await;
-    let kept = stage.store.deliveries(refresh.incident).await.unwrap();
+    let kept = stage.store.deliveries(incident_of(&refresh)).await.unwrap();
     assert_eq!(kept.iter().map(|delivery| &*delivery.id.0).collect::<Vec<_>>(), ["dlv_2"]);
     let outcomes = stage.notifier.statuses().remove(0).outcomes;
     assert_eq!((outcomes.refreshed, outcomes.failed), (1, 0));
@@ -266,7 +271,7 @@ async fn a_refresh_goes_out_once_is_not_kept_and_is_not_overtaken_by_news() {
 async fn whoever_waits_for_it_hears_when_an_incident_begins_or_ceases_to_reach_a_receiver() {
     let mut stage = Stage::set(8);
     let opened = delivery("inc_1", "dlv_1", Event::Opened);
-    let is_failing = |stage: &Stage| stage.notifier.is_failing(&opened.incident, "oncall");
+    let is_failing = |stage: &Stage| stage.notifier.is_failing(&incident_of(&opened), "oncall");
     stage.told([opened.clone()]);
     for failures in 1..=3 {
         assert!(!is_failing(&stage), "before failure {failures}");
@@ -278,7 +283,7 @@ async fn whoever_waits_for_it_hears_when_an_incident_begins_or_ceases_to_reach_a
         tokio::time::timeout(PATIENCE, stage.notifier.failing_changed())
             .await
             .expect("no change is signalled");
-        assert_eq!(stage.notifier.take_failing_changed(), [opened.incident.clone()].into());
+        assert_eq!(stage.notifier.take_failing_changed(), [incident_of(&opened)].into());
     };
     failing_changed(&stage).await;
     assert!(is_failing(&stage));
@@ -404,7 +409,7 @@ async fn nothing_is_sent_again_of_an_incident_that_is_forgotten_or_about_to_be()
     let held = stage.notifier.hold_resends().await;
     let mut resending = pin!(stage.notifier.resend(told.id.clone(), START));
     assert!(resending.as_mut().now_or_never().is_none());
-    stage.store.apply(vec![Command::Remove(DocumentId::Incident(told.incident.clone()))]).await.unwrap();
+    stage.store.apply(vec![Command::Remove(DocumentId::Incident(incident_of(&told)))]).await.unwrap();
     drop(held);
     assert!(matches!(resending.await, Err(ResendError::NotFound)));
     // Left by a resend that overtook the removal of the incident.

@@ -421,7 +421,8 @@ impl Alerting {
         let body = notification::write(&notification::notification(dispatch.event, report));
         let delivery = |receiver: &Arc<str>| Delivery {
             id: DeliveryId(self.random.id("dlv", now)),
-            incident: incident.id.clone(),
+            topic: incident.id.clone().into(),
+            item: None,
             receiver: receiver.clone(),
             event: dispatch.event,
             after: incident.continued_in.as_ref().map(|continuation| continuation.incident.clone()),

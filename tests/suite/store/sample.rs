@@ -301,7 +301,8 @@ pub fn replay_chunk(index: u32, items: u64) -> ReplayChunk {
 pub fn delivery(incident: &str, id: &str) -> Delivery {
     Delivery {
         id: DeliveryId(format!("dlv_{id}").into()),
-        incident: incident_id(incident),
+        topic: incident_id(incident).into(),
+        item: None,
         receiver: "oncall".into(),
         event: Event::Opened,
         after: Some(incident_id("2")),

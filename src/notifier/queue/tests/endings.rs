@@ -26,7 +26,7 @@ fn an_end_waits_until_the_receiver_has_heard_where_the_trouble_goes_on() {
     assert_eq!(stage.begin(), goes("new", 1));
     stage.answer(Answer::No);
     assert_eq!(stage.begin(), [], "it was not notified of it yet");
-    assert!(stage.queue.held_back(&incident("old"), stage.now).is_some());
+    assert!(stage.queue.held_back(&topic("old"), stage.now).is_some());
     stage.pass(3600);
     assert_eq!(stage.begin(), goes("new", 1));
     stage.answer(Answer::Yes);
@@ -77,8 +77,7 @@ fn while_the_receiver_is_paused_nothing_waits_for_anything_else_and_afterwards_t
     stage.answer(Answer::Gone);
     stage.pass(2 * 86_400);
     stage.begin();
-    let given_up: Vec<_> =
-        stage.given_up.iter().map(|(delivery, _)| delivery.incident.0.to_string()).collect();
+    let given_up: Vec<_> = stage.given_up.iter().map(|(delivery, _)| of(delivery)).collect();
     assert_eq!(given_up.len(), 2, "{given_up:?}");
 }
 
@@ -122,7 +121,7 @@ fn ends_that_wait_for_each_other_go_whatever_else_the_receiver_is_told_meanwhile
             stage.pass(60);
         }
         assert_eq!(heard.len(), 4, "{heard:?}");
-        assert!(["a", "b"].iter().all(|of| !stage.queue.lanes.contains_key(&incident(of))));
+        assert!(["a", "b"].iter().all(|of| !stage.queue.lanes.contains_key(&topic(of))));
     }
 }
 
@@ -152,9 +151,9 @@ fn it_is_told_what_holds_back_ends_that_wait_for_each_other() {
         stage.tell(of, 2, Event::Resolved, Some(other));
         stage.tell(of, 3, Event::Opened, None);
     }
-    assert_eq!(stage.queue.held_back(&incident("a"), stage.now), None, "nothing but themselves");
+    assert_eq!(stage.queue.held_back(&topic("a"), stage.now), None, "nothing but themselves");
     stage.fail(5);
-    let held_back = |of| stage.queue.held_back(&incident(of), stage.now).flatten();
+    let held_back = |of| stage.queue.held_back(&topic(of), stage.now).flatten();
     assert!(held_back("a").is_some_and(|until| until > stage.now));
     assert!(held_back("b").is_some_and(|until| until > stage.now));
 }
@@ -171,6 +170,6 @@ fn it_is_told_what_holds_back_the_last_of_many_ends_that_wait_one_for_the_other(
         stage.tell(&of, 1, Event::Resolved, Some(&(number - 1).to_string()));
         stage.tell(&of, 2, Event::Opened, None);
     }
-    let until = stage.queue.held_back(&incident(&ENDS.to_string()), stage.now).flatten();
+    let until = stage.queue.held_back(&topic(&ENDS.to_string()), stage.now).flatten();
     assert!(until.is_some_and(|until| until > stage.now));
 }

@@ -54,7 +54,7 @@ fn what_has_waited_for_a_paused_receiver_for_its_day_is_given_up_in_its_order_an
         assert_eq!(stage.begin(), [], "something went");
         let given_up = stage.given_up.drain(..).map(|(delivery, reason)| {
             assert_eq!(reason, "the receiver is paused since 2026-01-01T00:00:00.000Z: it answered 410");
-            (delivery.incident.0.to_string(), delivery.sequence)
+            (of(&delivery), delivery.sequence)
         });
         given_up.collect::<Vec<_>>()
     };
@@ -86,7 +86,7 @@ fn what_could_not_be_noted_as_given_up_is_given_up_a_little_later() {
     };
     let attempt = Attempt { status: None, ..attempt(stage.now, 0, Some(reason)) };
     let attempted = Attempted { attempt, retry_after: None, record: Record::Refused };
-    stage.queue.finish(&waiting.delivery.incident, attempted, stage.now);
+    stage.queue.finish(&waiting.delivery.topic, attempted, stage.now);
     assert_eq!(stage.wait(), Some(TRY_AGAIN));
     stage.now = stage.now.after(TRY_AGAIN);
     assert!(matches!(stage.queue.begin(stage.now.into()), Some(Task::GiveUp(..))));

@@ -70,7 +70,7 @@ proptest! {
                     let before = stage.queue.status(&"oncall".into()).waiting;
                     stage.answer(answer);
                     if stage.queue.status(&"oncall".into()).waiting < before {
-                        let last = ended.insert(first.incident.0.to_string(), first.sequence).unwrap_or(0);
+                        let last = ended.insert(super::of(&first), first.sequence).unwrap_or(0);
                         prop_assert_eq!(last + 1, first.sequence, "out of order");
                     }
                 }
@@ -92,17 +92,17 @@ proptest! {
             let before = stage.under_way.len() + stage.refreshing.len();
             let begun = stage.begin().len();
             for of in accepted.keys() {
-                stage.queue.held_back(&incident(of), stage.now);
+                stage.queue.held_back(&topic(of), stage.now);
             }
             for (delivery, _) in stage.given_up.drain(..) {
                 prop_assert!(was_paused, "something was given up without need");
-                let last = ended.insert(delivery.incident.0.to_string(), delivery.sequence).unwrap_or(0);
+                let last = ended.insert(super::of(&delivery), delivery.sequence).unwrap_or(0);
                 prop_assert_eq!(last + 1, delivery.sequence, "given up out of order");
             }
             prop_assert!(before + begun <= concurrency);
             prop_assert!(begun == 0 || !was_paused, "something went to a paused receiver");
             prop_assert!(begun == 0 || !was_open || before + begun == 1, "more than a probe");
-            let delivering = stage.under_way.iter().map(|waiting| &waiting.delivery.incident);
+            let delivering = stage.under_way.iter().map(|waiting| &waiting.delivery.topic);
             let lanes: BTreeSet<_> = delivering.chain(&stage.refreshing).collect();
             prop_assert_eq!(lanes.len(), before + begun, "two of one lane");
             let waits = stage.queue.planned.first().is_some();

@@ -1,6 +1,10 @@
 //! The keys of documents, which contain their ids, and the size limit of each kind.
 
-use crate::model::{ArtifactId, DeliveryId, IncidentId, ReplayId, SilenceId, WorkflowName};
+use std::borrow::Cow;
+
+use crate::model::{
+    ArtifactId, DeliveryId, IncidentId, ItemNumber, ReplayId, SilenceId, Topic, WorkflowName,
+};
 use crate::store::{Document, DocumentId, DocumentSet};
 
 /// The largest incident or silence, in bytes.
@@ -29,6 +33,8 @@ const REPLAY_CHUNK: u8 = b'z';
 const RUN: u8 = b'r';
 const RUN_HISTORY: u8 = b't';
 const ARTIFACT: u8 = b'a';
+/// The prefix of the number of an item that is a topic. No id of an incident begins like this.
+const ITEM_TOPIC: &str = "item_";
 const HEALTH_CHECK: &[u8] = b"mprobe";
 const CLOCK: &[u8] = b"mclock";
 
@@ -39,8 +45,8 @@ pub(super) fn key(id: &DocumentId) -> Vec<u8> {
         DocumentId::Progress(workflow) => [&[PROGRESS], workflow.as_bytes()].concat(),
         DocumentId::Silence(id) => two_part(SILENCE, &id.0, &[]),
         DocumentId::Incident(id) => two_part(INCIDENT, &id.0, &[]),
-        DocumentId::Delivery(incident, id) => {
-            two_part(DELIVERY, &incident.0, &[id.0.as_bytes(), &[0]].concat())
+        DocumentId::Delivery(topic, id) => {
+            two_part(DELIVERY, &topic_text(topic), &[id.0.as_bytes(), &[0]].concat())
         }
         DocumentId::Replay(id) => two_part(REPLAY, &id.0, &[]),
         DocumentId::ReplayChunk(replay, index) => two_part(REPLAY_CHUNK, &replay.0, &index.to_be_bytes()),
@@ -78,7 +84,7 @@ pub(super) fn id(key: &[u8]) -> Option<DocumentId> {
         INCIDENT => DocumentId::Incident(IncidentId(first.into())),
         DELIVERY => {
             let id = std::str::from_utf8(second.strip_suffix(&[0])?).ok()?;
-            DocumentId::Delivery(IncidentId(first.into()), DeliveryId(id.into()))
+            DocumentId::Delivery(topic(first)?, DeliveryId(id.into()))
         }
         REPLAY => DocumentId::Replay(ReplayId(first.into())),
         REPLAY_CHUNK => {
@@ -87,6 +93,21 @@ pub(super) fn id(key: &[u8]) -> Option<DocumentId> {
         }
         ARTIFACT => DocumentId::Artifact(ArtifactId(first.into())),
         _ => return None,
+    })
+}
+
+/// Sorts like the topics: those that are items come after incidents.
+fn topic_text(topic: &Topic) -> Cow<'_, str> {
+    match topic {
+        Topic::Incident(incident) => Cow::Borrowed(&incident.0),
+        Topic::Item(number) => Cow::Owned(format!("{ITEM_TOPIC}{:016x}", number.0)),
+    }
+}
+
+fn topic(text: &str) -> Option<Topic> {
+    Some(match text.strip_prefix(ITEM_TOPIC) {
+        Some(number) => Topic::Item(ItemNumber(u64::from_str_radix(number, 16).ok()?)),
+        None => Topic::Incident(IncidentId(text.into())),
     })
 }
 
@@ -107,7 +128,7 @@ pub(super) fn prefix(set: &DocumentSet) -> Vec<u8> {
         DocumentSet::Silences => vec![SILENCE],
         DocumentSet::Incidents => vec![INCIDENT],
         DocumentSet::Deliveries => vec![DELIVERY],
-        DocumentSet::DeliveriesOf(incident) => two_part(DELIVERY, &incident.0, &[]),
+        DocumentSet::DeliveriesOf(topic) => two_part(DELIVERY, &topic_text(topic), &[]),
         DocumentSet::Replays => vec![REPLAY],
         DocumentSet::Chunks => vec![REPLAY_CHUNK],
         DocumentSet::ChunksOf(replay) => two_part(REPLAY_CHUNK, &replay.0, &[]),
@@ -150,7 +171,9 @@ mod tests {
             DocumentId::Progress(workflow),
             DocumentId::Silence(SilenceId("sil_1".into())),
             DocumentId::Incident(incident.clone()),
-            DocumentId::Delivery(incident.clone(), DeliveryId("dlv_1".into())),
+            DocumentId::Delivery(incident.clone().into(), DeliveryId("dlv_1".into())),
+            DocumentId::Delivery(Topic::Item(ItemNumber(1)), DeliveryId("dlv_2".into())),
+            DocumentId::Delivery(Topic::Item(ItemNumber(u64::MAX)), DeliveryId("dlv_3".into())),
             DocumentId::Replay(replay.clone()),
             // An index with a zero byte inside, and one of zeros only.
             DocumentId::ReplayChunk(replay.clone(), 0x0100_0001),
@@ -166,7 +189,8 @@ mod tests {
             assert_eq!(id(&key(document)).as_ref(), Some(document));
         }
         let nightly = DocumentSet::RunsOf(WorkflowName::new("nightly").unwrap());
-        for set in [DocumentSet::DeliveriesOf(incident), DocumentSet::ChunksOf(replay), nightly]
+        let topic = DocumentSet::DeliveriesOf(Topic::Item(ItemNumber(1)));
+        for set in [DocumentSet::DeliveriesOf(incident.into()), topic, DocumentSet::ChunksOf(replay), nightly]
             .iter()
             .chain(&DocumentSet::TOLD)
         {

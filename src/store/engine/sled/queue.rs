@@ -234,7 +234,8 @@ mod tests {
         let now = Timestamp::from_millis(0);
         Command::put(Delivery {
             id: DeliveryId("dlv_1".into()),
-            incident: IncidentId("inc_1".into()),
+            topic: IncidentId("inc_1".into()).into(),
+            item: None,
             receiver: "oncall".into(),
             event: Event::Opened,
             after: None,

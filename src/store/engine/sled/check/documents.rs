@@ -1,6 +1,7 @@
 //! The check of documents: each is decoded as the type that its key names.
 
 use super::super::keys;
+use crate::model::Topic;
 use crate::store::DocumentId;
 use crate::store::record::{self, RecordError};
 
@@ -10,8 +11,11 @@ pub(super) fn name(key: &[u8]) -> String {
         Some(DocumentId::Workflow(name)) => format!("the workflow {name}"),
         Some(DocumentId::Progress(name)) => format!("the progress of the workflow {name}"),
         Some(DocumentId::Incident(id)) => format!("the incident {}", id.0),
-        Some(DocumentId::Delivery(incident, id)) => {
+        Some(DocumentId::Delivery(Topic::Incident(incident), id)) => {
             format!("the delivery {} of the incident {}", id.0, incident.0)
+        }
+        Some(DocumentId::Delivery(Topic::Item(item), id)) => {
+            format!("the delivery {} of the item with the number {}", id.0, item.0)
         }
         Some(DocumentId::Silence(id)) => format!("the silence {}", id.0),
         Some(DocumentId::Replay(id)) => format!("the replay {}", id.0),
@@ -45,7 +49,7 @@ mod tests {
             (DocumentId::Workflow(WorkflowName::new("uploads").unwrap()), "the workflow uploads"),
             (DocumentId::Incident(incident.clone()), "the incident inc_1"),
             (
-                DocumentId::Delivery(incident, DeliveryId("dlv_1".into())),
+                DocumentId::Delivery(incident.into(), DeliveryId("dlv_1".into())),
                 "the delivery dlv_1 of the incident inc_1",
             ),
             (DocumentId::Clock, "the clock anchor"),

@@ -10,7 +10,7 @@ use warden::model::item::{Closed, Closing, Course, LeaseRefusal, StepError, Step
 use warden::model::{
     Artifact, ClockAnchor, Delivery, DeliveryId, DeliveryStatus, Incident, IncidentId, IncidentStatus, Item,
     ItemKey, ItemNumber, Labels, LeaseLost, Progress, Replay, ReplayChunk, ReplayId, Silence, SilenceId,
-    Timestamp, Work, Workflow, WorkflowName,
+    Timestamp, Topic, Work, Workflow, WorkflowName,
 };
 use warden::store::{ArtifactCommand, Claim, Command, Creation, Document, DocumentId, Outcome, StepReport};
 
@@ -46,7 +46,7 @@ pub struct Model {
     /// Workflows of which items ran out. An engine may have them still.
     outlived: HashSet<WorkflowName>,
     incidents: BTreeMap<IncidentId, Incident>,
-    deliveries: BTreeMap<(IncidentId, DeliveryId), Delivery>,
+    deliveries: BTreeMap<(Topic, DeliveryId), Delivery>,
     progresses: BTreeMap<WorkflowName, Progress>,
     clock: Option<ClockAnchor>,
     silences: BTreeMap<SilenceId, Silence>,
@@ -69,7 +69,7 @@ impl Model {
     }
 
     pub fn deliveries(&self, incident: &IncidentId) -> Vec<Delivery> {
-        self.deliveries.values().filter(|delivery| delivery.incident == *incident).cloned().collect()
+        self.deliveries.values().filter(|delivery| delivery.incident() == Some(incident)).cloned().collect()
     }
 
     pub fn outbox(&self) -> Vec<Delivery> {
@@ -257,7 +257,7 @@ impl Model {
             Document::Silence(silence) => drop(self.silences.insert(silence.id.clone(), *silence)),
             Document::Incident(incident) => drop(self.incidents.insert(incident.id.clone(), *incident)),
             Document::Delivery(delivery) => {
-                self.deliveries.insert((delivery.incident.clone(), delivery.id.clone()), *delivery);
+                self.deliveries.insert((delivery.topic.clone(), delivery.id.clone()), *delivery);
             }
             Document::Replay(replay) => drop(self.replays.insert(replay.id.clone(), *replay)),
             Document::ReplayChunk(replay, chunk) => {
@@ -290,7 +290,7 @@ impl Model {
             DocumentId::Silence(id) => drop(self.silences.remove(id)),
             DocumentId::Incident(id) => {
                 self.incidents.remove(id);
-                self.deliveries.retain(|(incident, _), _| incident != id);
+                self.deliveries.retain(|(topic, _), _| *topic != Topic::from(id.clone()));
             }
             DocumentId::Replay(id) => {
                 self.replays.remove(id);
