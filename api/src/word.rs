@@ -340,6 +340,18 @@ words! {
         Acknowledged = "incident.acknowledged",
         /// The incident is over.
         Resolved = "incident.resolved",
+        /// A run began, or goes on after a failure.
+        RunStarted = "run.started",
+        /// A run ended with success.
+        RunCompleted = "run.completed",
+        /// A run failed.
+        RunFailed = "run.failed",
+        /// A run was discarded, as one that is superseded is.
+        RunAborted = "run.aborted",
+        /// A run has not ended by its deadline. If it ends later, that is told as well.
+        RunOverdue = "run.overdue",
+        /// An item was closed.
+        ItemClosed = "item.closed",
         /// A test of the receiver, not about an incident.
         Test = "receiver.test",
     }
@@ -387,6 +399,8 @@ words! {
         Slack = "slack",
         /// CloudEvents.
         CloudEvents = "cloudevents",
+        /// OpenLineage.
+        OpenLineage = "openlineage",
         /// A template in the configuration.
         Template = "template",
     }

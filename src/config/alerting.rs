@@ -11,7 +11,8 @@ use super::duration;
 use super::path::SettingPath;
 use crate::model::incident::REOPENINGS_KEPT;
 use crate::model::item::{LABEL_NAME_MAX, is_label_name};
-use crate::model::{AlertPolicy, Escalation, Flapping, Severity};
+use crate::model::{AlertPolicy, Escalation, Flapping, Listeners, Severity};
+use crate::notifier::Receiver;
 use crate::store::DELIVERIES_MAX;
 
 /// The most receivers of an incident in all. Its record holds their names, and its size is bounded.
@@ -96,16 +97,51 @@ pub(super) fn levels(written: Vec<WrittenEscalation>) -> Vec<Escalation> {
     written.into_iter().map(level).collect()
 }
 
-/// Removes the receivers whose `min_severity` is above this policy's severity, and escalation levels without
-/// receivers. `least` is the `min_severity` of each receiver.
+/// The receivers of a policy that ask for events of items, each with what it asks for.
+pub(super) fn listeners(policy: &AlertPolicy, receivers: &[Receiver]) -> Listeners {
+    let events = |name: &Arc<str>| {
+        let receiver = receivers.iter().find(|receiver| receiver.name == *name)?;
+        Some((name.clone(), receiver.events))
+    };
+    policy.receivers.iter().filter_map(events).collect()
+}
+
+/// Checks that those who are notified later take incidents.
+pub(super) fn check_take_incidents(
+    checks: &mut Checks<'_>,
+    table: &SettingPath,
+    policy: &AlertPolicy,
+    receivers: &[Receiver],
+) {
+    let levels = policy
+        .escalate
+        .iter()
+        .enumerate()
+        .map(|(index, level)| (table.key("escalate").index(index).key("receivers"), &level.receivers));
+    let mut lists: Vec<(SettingPath, &Vec<Arc<str>>)> = levels.collect();
+    lists.push((table.key("fallback"), &policy.fallback));
+    for (path, names) in lists {
+        for (index, name) in names.iter().enumerate() {
+            let takes_none = |receiver: &Receiver| receiver.name == *name && receiver.min_severity.is_none();
+            if receivers.iter().any(takes_none) {
+                let message = format!("the receiver {name:?} takes no incidents, only events of items");
+                checks.problem(&path.index(index), message);
+            }
+        }
+    }
+}
+
+/// Removes the receivers that take no incidents of this policy's severity, and escalation levels without
+/// receivers. `least` is the `min_severity` of each receiver, `None` if it takes no incidents.
 pub(super) fn spare(
     checks: &mut Checks<'_>,
     table: &SettingPath,
     policy: &mut AlertPolicy,
-    least: &BTreeMap<Arc<str>, Severity>,
+    least: &BTreeMap<Arc<str>, Option<Severity>>,
 ) {
     let severity = policy.severity;
-    let hears = |name: &Arc<str>| least.get(name).is_none_or(|least| *least <= severity);
+    let hears =
+        |name: &Arc<str>| least.get(name).is_none_or(|least| least.is_some_and(|least| least <= severity));
     let named_nobody = policy.receivers.is_empty();
     policy.receivers.retain(hears);
     policy.fallback.retain(hears);

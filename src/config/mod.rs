@@ -269,12 +269,22 @@ impl Tables {
         };
         let (warnings, destinations) = warnings::find(checks_of, &told);
 
-        let least: BTreeMap<Arc<str>, Severity> =
+        let least: BTreeMap<Arc<str>, Option<Severity>> =
             receivers.iter().map(|receiver| (receiver.name.clone(), receiver.min_severity)).collect();
         let table = SettingPath::dotted("alerting");
+        let inherited = default_workflow.alerting.clone();
+        alerting::check_take_incidents(checks_of, &table, &inherited, &receivers);
+        default_workflow.events = alerting::listeners(&inherited, &receivers);
         alerting::spare(checks_of, &table, &mut default_workflow.alerting, &least);
         for (name, policy) in &mut workflows {
             let table = SettingPath::dotted("workflows").key(name);
+            // What it inherits was checked there.
+            let is_own = (&policy.alerting.escalate, &policy.alerting.fallback)
+                != (&inherited.escalate, &inherited.fallback);
+            if is_own {
+                alerting::check_take_incidents(checks_of, &table, &policy.alerting, &receivers);
+            }
+            policy.events = alerting::listeners(&policy.alerting, &receivers);
             alerting::spare(checks_of, &table, &mut policy.alerting, &least);
         }
 

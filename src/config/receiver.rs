@@ -3,6 +3,7 @@
 //! A setting that belongs to one format is refused with any other, since it would have no effect. In
 //! `[receiver_defaults]` it is accepted: there it applies to the receivers of that format.
 
+mod events;
 mod form;
 mod headers;
 mod transport;
@@ -45,6 +46,7 @@ pub struct WrittenReceiverDefaults {
     rate: String,
     #[serde(deserialize_with = "duration::required")]
     resend: Duration,
+    namespace: String,
     ca_file: String,
     proxy: Secret,
 }
@@ -60,6 +62,7 @@ pub struct ReceiverDefaults {
     concurrency: usize,
     rate: Option<Rate>,
     resend: Duration,
+    namespace: Arc<str>,
     roots: Option<Roots>,
     proxy: Option<Endpoint>,
 }
@@ -70,6 +73,7 @@ pub struct ReceiverDefaults {
 pub struct WrittenReceiver {
     pub url: Option<Secret>,
     pub format: Option<ReceiverFormat>,
+    pub events: Option<Vec<String>>,
     pub min_severity: Option<Severity>,
     pub secret: Option<Secrets>,
     pub routing_key: Option<Secret>,
@@ -78,6 +82,7 @@ pub struct WrittenReceiver {
     pub headers: BTreeMap<String, Secret>,
     #[serde(deserialize_with = "duration::optional")]
     pub resend: Option<Duration>,
+    pub namespace: Option<String>,
     pub allow_private: Option<bool>,
     pub allow_networks: Option<Vec<String>>,
     #[serde(deserialize_with = "duration::optional")]
@@ -97,6 +102,7 @@ impl WrittenReceiverDefaults {
         checks.more_than_zero(&at("timeout"), self.timeout);
         checks.within(&at("concurrency"), self.concurrency, CONCURRENCY, |n| n);
         checks.within(&at("resend"), self.resend, RESEND, humantime::format_duration);
+        form::check_namespace(checks, &at("namespace"), &self.namespace);
         ReceiverDefaults {
             format: self.format,
             min_severity: self.min_severity,
@@ -106,6 +112,7 @@ impl WrittenReceiverDefaults {
             concurrency: self.concurrency,
             rate: rate(checks, &at("rate"), &self.rate),
             resend: self.resend,
+            namespace: self.namespace.as_str().into(),
             roots: transport::roots(checks, &at("ca_file"), &self.ca_file),
             proxy: transport::proxy(checks, &at("proxy"), &self.proxy),
         }
@@ -134,6 +141,13 @@ impl WrittenReceiver {
         }
         let format = self.format.unwrap_or(defaults.format);
         self.check_belongings(checks, &table, format);
+        let asked = events::resolve(checks, &at("events"), self.events.as_deref(), format);
+        if self.min_severity.is_some() && !asked.incidents {
+            checks.problem(
+                &at("min_severity"),
+                "does nothing for a receiver of events: only incidents have one",
+            );
+        }
         let rate = match &self.rate {
             Some(text) => rate(checks, &at("rate"), text),
             None => defaults.rate,
@@ -142,7 +156,7 @@ impl WrittenReceiver {
         let transport = self.transport(checks, &table, defaults);
         let url = self.endpoint(checks, &table, format);
         let headers = headers::resolve(checks, &at("headers"), &self.headers, format);
-        let form = self.form(checks, &table, format, headers.written, defaults);
+        let form = self.form(checks, &table, format, headers.written, defaults, asked);
         Some(Receiver {
             name: name.into(),
             url: url?,
@@ -153,7 +167,8 @@ impl WrittenReceiver {
             timeout: self.timeout.unwrap_or(defaults.timeout),
             concurrency: self.concurrency.unwrap_or(defaults.concurrency),
             rate,
-            min_severity: self.min_severity.unwrap_or(defaults.min_severity),
+            min_severity: asked.incidents.then(|| self.min_severity.unwrap_or(defaults.min_severity)),
+            events: asked.events,
         })
     }
 }

@@ -122,28 +122,35 @@ impl Warnings<'_> {
     /// Checks that each workflow has a receiver.
     fn listeners(&mut self, told: &Told<'_>) {
         let least: BTreeMap<&str, Severity> =
-            told.receivers.iter().map(|receiver| (&*receiver.name, receiver.min_severity)).collect();
+            told.receivers.iter().filter_map(|it| Some((&*it.name, it.min_severity?))).collect();
+        let takes_none =
+            |policy: &AlertPolicy| !policy.receivers.iter().any(|name| least.contains_key(&**name));
         for (name, policy) in told.workflows {
             let table = SettingPath::dotted("workflows").key(name);
-            if policy.alerting.receivers.is_empty() {
+            if takes_none(&policy.alerting) {
                 let (code, what) = match policy.expect {
                     Some(_) => (WarningCode::ExpectationTellsNobody, "is missed, overdue or failed"),
                     None => (WarningCode::WorkflowTellsNobody, "is overdue or failed"),
                 };
-                self.add(
-                    code,
-                    table,
-                    format!("nobody is notified when something {what}: it has no `receivers`"),
-                );
+                let why = if policy.alerting.receivers.is_empty() {
+                    "it has no `receivers`"
+                } else {
+                    "none of its receivers takes incidents"
+                };
+                self.add(code, table, format!("nobody is notified when something {what}: {why}"));
             } else {
                 self.unheard(&policy.alerting, &table, &least);
             }
         }
         let Some(default) = told.default else { return };
         let table = SettingPath::dotted("alerting");
-        if default.alerting.receivers.is_empty() {
-            let message = "is empty, so workflows that are created on first use notify nobody; name some, or \
-                           set workflow_defaults.create_on_first_use to false";
+        if takes_none(&default.alerting) {
+            let what =
+                if default.alerting.receivers.is_empty() { "is empty" } else { "names nobody for incidents" };
+            let message = format!(
+                "{what}, so workflows that are created on first use notify nobody; name some, or set \
+                 workflow_defaults.create_on_first_use to false"
+            );
             self.add(WarningCode::DefaultTellsNobody, table.key("receivers"), message);
         } else {
             self.unheard(&default.alerting, &table, &least);
@@ -152,7 +159,7 @@ impl Warnings<'_> {
 
     fn unheard(&mut self, policy: &AlertPolicy, table: &SettingPath, least: &BTreeMap<&str, Severity>) {
         let severity = policy.severity;
-        if policy.receivers.iter().all(|name| least.get(&**name).is_some_and(|least| *least > severity)) {
+        if policy.receivers.iter().filter_map(|name| least.get(&**name)).all(|least| *least > severity) {
             let message = format!(
                 "nobody is notified: its incidents have the severity {:?}, and all of its receivers a higher \
                  min_severity",
@@ -181,11 +188,12 @@ impl Warnings<'_> {
                                    [alerting] or of a workflow";
                     self.add(WarningCode::ReceiverUnused, table, message);
                 }
-                Some(worst) if *worst < receiver.min_severity => {
+                Some(worst) if receiver.min_severity.is_some_and(|least| *worst < least) => {
+                    let least = receiver.min_severity.unwrap_or(*worst);
                     let message = format!(
                         "the receiver is never notified: it accepts {:?} and above, but nothing above {:?} \
                          can reach it",
-                        receiver.min_severity.as_str(),
+                        least.as_str(),
                         worst.as_str()
                     );
                     self.add(WarningCode::ReceiverDeaf, table.key("min_severity"), message);

@@ -22,7 +22,7 @@ use super::run::{WrittenJob, WrittenRequirement, WrittenRuns};
 use crate::model::run::Single;
 use crate::model::step::OnIgnorable;
 use crate::model::{
-    AlertPolicy, Flapping, Policy, RetryPolicy, RunPolicy, Severity, Step, StepName, WorkflowName,
+    AlertPolicy, Flapping, Listeners, Policy, RetryPolicy, RunPolicy, Severity, Step, StepName, WorkflowName,
 };
 use crate::warden::RedriveTarget;
 
@@ -123,6 +123,7 @@ pub(super) fn default_policy(
             ..RunPolicy::default()
         }),
         alerting: alerting.policy(),
+        events: Listeners::default(),
     }
 }
 
@@ -196,6 +197,7 @@ impl WrittenWorkflow {
                 severity: self.severity.unwrap_or(alerting.severity),
                 runbook_url: self.runbook_url.or(alerting.runbook_url),
             },
+            events: Listeners::default(),
         };
         name.map(|name| (name, policy, redrive.1))
     }

@@ -10,6 +10,7 @@
 pub mod artifact;
 pub mod delivery;
 pub mod duration;
+pub mod event;
 pub mod expectation;
 pub mod filter;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -38,6 +39,7 @@ pub mod zone;
 pub use artifact::{Artifact, ArtifactId, ArtifactRefusal};
 pub use delivery::{Attempt, Delivery, DeliveryId, DeliveryStatus, Event, Topic};
 pub use duration::{DURATION_MAX, DurationError, parse_duration};
+pub use event::{EventSet, ItemEvent, Listeners};
 pub use expectation::{CronError, CronSchedule, Expectation, Missed, Progress, Schedule};
 pub use filter::{ItemFilter, Order, Page, Position};
 pub use incident::{
@@ -49,7 +51,7 @@ pub use item::{
     LeaseId, LeaseLost, PayloadInfo, Work,
 };
 pub use nearest::{misspelling_of, nearest};
-pub use notification::{Notification, Sample, Subject};
+pub use notification::{ItemNotification, ItemSubject, Notification, RunSubject, Sample, Subject};
 pub use quote::quote;
 pub use random::{Random, SeededRandom, SystemRandom};
 pub use redrive::Redrive;

@@ -5,15 +5,24 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, Group, IncidentKind, IncidentStatus, Missed, OutcomeCounts, Severity, Timestamp};
+use super::run::{Counts, Lineage, RunError, RunStatus, Window};
+use super::{
+    CloseOutcome, Event, Group, IncidentKind, IncidentStatus, Labels, Missed, OutcomeCounts, Severity,
+    Timestamp,
+};
 
+/// The notification of an incident, or of another subject.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Notification {
+pub struct Notification<S = Subject> {
     #[serde(rename = "type")]
     pub event: Event,
+    /// When it was decided; for an event of an item, when that happened.
     pub timestamp: Timestamp,
-    pub data: Subject,
+    pub data: S,
 }
+
+/// The notification of an event of an item.
+pub type ItemNotification = Notification<ItemSubject>;
 
 /// The incident in a notification.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,4 +83,40 @@ pub struct Sample {
     pub url: String,
     /// A link to its payload.
     pub payload_url: String,
+}
+
+/// The item in a notification of one of its events.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ItemSubject {
+    pub id: Arc<str>,
+    pub workflow: Arc<str>,
+    pub created_at: Timestamp,
+    pub labels: Labels,
+    /// If it is closed.
+    pub outcome: Option<CloseOutcome>,
+    /// If it is a run.
+    pub run: Option<Box<RunSubject>>,
+    /// One sentence.
+    pub summary: String,
+    /// Whether something is left out, since the notification would be too large.
+    pub truncated: bool,
+    /// A link to the item.
+    pub url: String,
+    /// A link to its payload.
+    pub payload_url: String,
+}
+
+/// The run in a notification.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunSubject {
+    pub number: u64,
+    pub status: RunStatus,
+    pub started_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    /// What its jobs cover together.
+    pub window: Option<Window>,
+    pub lineage: Option<Lineage>,
+    pub counts: Counts,
+    /// Why it failed.
+    pub error: Option<RunError>,
 }

@@ -67,13 +67,20 @@ mod tests {
 
     use super::*;
     use crate::model::item::Closing;
-    use crate::model::{CloseOutcome, ItemId, ItemKey, ItemNumber, PayloadInfo};
+    use crate::model::{CloseOutcome, EventSet, ItemId, ItemKey, ItemNumber, PayloadInfo};
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
     fn closing(keep_payload: Duration) -> Closing {
         let retention = Duration::from_secs(3600);
-        Closing { outcome: CloseOutcome::Success, at: NOW, retention, keep_payload, ended_at: None }
+        Closing {
+            outcome: CloseOutcome::Success,
+            at: NOW,
+            retention,
+            keep_payload,
+            ended_at: None,
+            events: EventSet::NONE,
+        }
     }
 
     fn item(workflow: &str, step: Option<&str>, deadline: i64, size: u64) -> Item {

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::item::Closing;
 use super::{
-    Backoff, CloseOutcome, DURATION_MAX, Expectation, Redrive, RetryPolicy, RunPolicy, Severity, Step,
-    Timestamp, WorkflowName, Zone,
+    Backoff, CloseOutcome, DURATION_MAX, Expectation, Listeners, Redrive, RetryPolicy, RunPolicy, Severity,
+    Step, Timestamp, WorkflowName, Zone,
 };
 
 /// How far ahead a deadline may be: 10 years of 365.25 days.
@@ -88,6 +88,8 @@ pub struct Policy {
     pub expect: Option<Expectation>,
     pub runs: Arc<RunPolicy>,
     pub alerting: AlertPolicy,
+    /// Who is told of what happens to items, apart from incidents.
+    pub events: Listeners,
 }
 
 /// The same policy for every workflow.
@@ -127,6 +129,7 @@ impl Policy {
                 severity: Severity::Warning,
                 runbook_url: None,
             },
+            events: Listeners::default(),
         }
     }
 
@@ -146,7 +149,7 @@ impl Policy {
 
     pub fn closing(&self, outcome: CloseOutcome, at: Timestamp) -> Closing {
         let Self { retention, keep_payload, .. } = *self;
-        Closing { outcome, at, retention, keep_payload, ended_at: None }
+        Closing { outcome, at, retention, keep_payload, ended_at: None, events: self.events.wanted() }
     }
 }
 

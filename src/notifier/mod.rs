@@ -36,7 +36,7 @@ pub use format::Format;
 pub use service::{Notifier, NotifierService, ResendError, UnknownReceiver};
 pub use status::{Latencies, Outcomes, ReceiverState, ReceiverStatus};
 
-use crate::model::{Event, Severity};
+use crate::model::{Event, EventSet, Severity};
 use crate::outbound::{Endpoint, Rate, SigningKey, Transport};
 
 #[derive(Clone, Debug)]
@@ -57,9 +57,11 @@ pub struct Receiver {
     pub concurrency: usize,
     /// `None` is unlimited.
     pub rate: Option<Rate>,
-    /// The least severity of incidents sent to it. Workflows with a lower severity do not name the receiver
-    /// any more.
-    pub min_severity: Severity,
+    /// The least severity of incidents sent to it; `None` if none are. Workflows with a lower severity do not
+    /// name the receiver any more.
+    pub min_severity: Option<Severity>,
+    /// The events of items sent to it.
+    pub events: EventSet,
 }
 
 impl Receiver {

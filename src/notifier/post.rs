@@ -15,11 +15,13 @@ use super::queue::{Attempted, GONE, Record, Waiting};
 use super::receivers::Receivers;
 use crate::model::{
     Attempt, Clock, Delivery, DeliveryId, DeliveryStatus, Event, IncidentId, IncidentKind, IncidentStatus,
-    Moment, Notification, Random, Severity, Subject, Timestamp,
+    ItemNotification, ItemSubject, Labels, Moment, Notification, Random, Severity, Subject, Timestamp, Topic,
 };
 use crate::outbound::{Outbound, OutboundRequest, retry_after, signature};
-use crate::store::{Command, Store};
+use crate::store::{Command, DocumentId, Store};
 
+/// What a test is about, in place of an incident or item.
+const TEST: &str = "receiver-test";
 /// The longest error that is kept with an attempt, in characters.
 const ERROR_MAX: usize = 300;
 
@@ -83,7 +85,13 @@ impl Post {
         let error = attempt.error.clone();
         let mut recorded = delivery.clone();
         recorded.record(attempt, status, next_attempt_at);
-        let command = Command::put(recorded.clone());
+        let command = match (&recorded.topic, recorded.status) {
+            // There can be as many as items, and a person has no use for it.
+            (Topic::Item(_), DeliveryStatus::Delivered) => {
+                Command::Remove(DocumentId::Delivery(recorded.topic.clone(), recorded.id.clone()))
+            }
+            _ => Command::put(recorded.clone()),
+        };
         match self.store.apply(vec![command]).await {
             Ok(_) => {
                 note(&recorded, error.as_deref(), self.clock.moment());
@@ -133,14 +141,19 @@ impl Post {
     pub(super) async fn test(&self, receiver: &Arc<str>, url: String) -> Attempt {
         let moment = self.clock.moment();
         let now = moment.now;
-        let notification = sample(receiver, url, moment.wall(now));
-        let body = serde_json::to_string(&notification);
+        let is_for_incidents =
+            self.receivers.get(receiver).is_none_or(|receiver| receiver.min_severity.is_some());
+        let body = if is_for_incidents {
+            serde_json::to_string(&sample(receiver, url, moment.wall(now)))
+        } else {
+            serde_json::to_string(&sample_of_item(receiver, url, moment.wall(now)))
+        };
         let delivery = Delivery {
             id: DeliveryId(self.random.id("tst", now)),
-            topic: IncidentId(notification.data.id).into(),
+            topic: IncidentId(TEST.into()).into(),
             item: None,
             receiver: receiver.clone(),
-            event: notification.event,
+            event: Event::Test,
             after: None,
             sequence: 1,
             body: body.expect("plain data with text keys always has a JSON form").into(),
@@ -230,8 +243,8 @@ fn note(delivery: &Delivery, error: Option<&str>, moment: Moment) {
         (DeliveryStatus::Dead, Some(error)) => {
             let attempts = delivery.attempts_made;
             // A delivery of a resolved incident can be resent only if it tells the resolution.
-            let while_open =
-                if delivery.event == Event::Resolved { "" } else { " while the incident is open" };
+            let is_open_only = delivery.incident().is_some() && delivery.event != Event::Resolved;
+            let while_open = if is_open_only { " while the incident is open" } else { "" };
             tracing::error!(
                 delivery = id,
                 receiver,
@@ -250,8 +263,8 @@ fn sample(receiver: &str, url: String, wall: Timestamp) -> Notification {
         event: Event::Test,
         timestamp: wall,
         data: Subject {
-            id: "receiver-test".into(),
-            workflow: "receiver-test".into(),
+            id: TEST.into(),
+            workflow: TEST.into(),
             kind: IncidentKind::Overdue,
             group: BTreeMap::new(),
             status: IncidentStatus::Open,
@@ -266,9 +279,7 @@ fn sample(receiver: &str, url: String, wall: Timestamp) -> Notification {
             missed: None,
             outcomes: None,
             continued_in: None,
-            summary: format!(
-                "This is a test of the receiver {receiver} by Process Warden. Nothing is wrong."
-            ),
+            summary: summary_of_test(receiver),
             runbook_url: None,
             acknowledged_by: None,
             items: Vec::new(),
@@ -276,6 +287,30 @@ fn sample(receiver: &str, url: String, wall: Timestamp) -> Notification {
             url,
         },
     }
+}
+
+/// The same for a receiver of events only.
+fn sample_of_item(receiver: &str, url: String, wall: Timestamp) -> ItemNotification {
+    Notification {
+        event: Event::Test,
+        timestamp: wall,
+        data: ItemSubject {
+            id: TEST.into(),
+            workflow: TEST.into(),
+            created_at: wall,
+            labels: Labels::default(),
+            outcome: None,
+            run: None,
+            summary: summary_of_test(receiver),
+            truncated: false,
+            payload_url: url.clone(),
+            url,
+        },
+    }
+}
+
+fn summary_of_test(receiver: &str) -> String {
+    format!("This is a test of the receiver {receiver} by Process Warden. Nothing is wrong.")
 }
 
 /// The configured headers, those of the format, and the signature.

@@ -8,8 +8,8 @@
 //! policies, the progress of expectations before the runs that it counts, incidents before their deliveries.
 
 use crate::model::{
-    Artifact, ArtifactId, ClockAnchor, Delivery, DeliveryId, Incident, IncidentId, Progress, Replay,
-    ReplayChunk, ReplayId, RunEntry, RunHistory, Silence, SilenceId, Timestamp, Topic, Workflow,
+    Artifact, ArtifactId, ClockAnchor, Delivery, DeliveryId, Incident, IncidentId, ItemEvent, Progress,
+    Replay, ReplayChunk, ReplayId, RunEntry, RunHistory, Silence, SilenceId, Timestamp, Topic, Workflow,
     WorkflowName,
 };
 
@@ -35,6 +35,8 @@ pub enum Document {
     /// A health-check write, which shows that commits work.
     HealthCheck(Timestamp),
     Artifact(Box<Artifact>),
+    /// An event of an item that has no deliveries yet.
+    Event(Box<ItemEvent>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +54,8 @@ pub enum DocumentId {
     Clock,
     HealthCheck,
     Artifact(ArtifactId),
+    /// With its number.
+    Event(u64),
 }
 
 impl Document {
@@ -69,6 +73,7 @@ impl Document {
             Self::Clock(_) => DocumentId::Clock,
             Self::HealthCheck(_) => DocumentId::HealthCheck,
             Self::Artifact(artifact) => DocumentId::Artifact(artifact.id.clone()),
+            Self::Event(event) => DocumentId::Event(event.number),
         }
     }
 
@@ -101,11 +106,12 @@ pub enum DocumentSet {
     Chunks,
     ChunksOf(ReplayId),
     Artifacts,
+    Events,
 }
 
 impl DocumentSet {
     /// What a feed tells of an opened store, in this order.
-    pub const TOLD: [Self; 8] = [
+    pub const TOLD: [Self; 9] = [
         Self::Workflows,
         Self::Progress,
         Self::RunHistories,
@@ -114,6 +120,7 @@ impl DocumentSet {
         Self::Deliveries,
         Self::Replays,
         Self::Artifacts,
+        Self::Events,
     ];
 
     /// The parts of a document, if it can have any.
@@ -137,7 +144,8 @@ impl DocumentSet {
             | (Self::Deliveries, DocumentId::Delivery(..))
             | (Self::Replays, DocumentId::Replay(_))
             | (Self::Chunks, DocumentId::ReplayChunk(..))
-            | (Self::Artifacts, DocumentId::Artifact(_)) => true,
+            | (Self::Artifacts, DocumentId::Artifact(_))
+            | (Self::Events, DocumentId::Event(_)) => true,
             (Self::DeliveriesOf(topic), DocumentId::Delivery(of, _)) => topic == of,
             (Self::ChunksOf(replay), DocumentId::ReplayChunk(of, _)) => replay == of,
             (Self::RunsOf(workflow), DocumentId::Run(of, _)) => workflow == of,
@@ -205,7 +213,8 @@ is_a_document!(
     Delivery in Delivery,
     Replay in Replay,
     ClockAnchor in Clock,
-    Artifact in Artifact
+    Artifact in Artifact,
+    ItemEvent in Event
 );
 
 impl TryFrom<Document> for RunEntry {

@@ -28,6 +28,7 @@ mod refile;
 #[cfg(test)]
 mod steps;
 mod troubled;
+mod untold;
 mod workflow;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -45,6 +46,7 @@ use self::placed::{Claimed, Placed, WallPlaces};
 use self::redrivable::Redrivable;
 pub use self::troubled::Place;
 use self::troubled::Troubled;
+use self::untold::Untold;
 pub use self::workflow::Tally;
 use self::workflow::WorkflowCensus;
 use super::Workflows;
@@ -76,6 +78,7 @@ struct State {
     /// Kept payloads of closed items, by the instant at which they are to be dropped.
     kept_payloads: BTreeSet<(Timestamp, ItemNumber)>,
     touched: BTreeSet<IncidentKey>,
+    untold: Untold,
     accounts: Accounts,
     /// False while the stored items are read at the start, so that they do not count as created or closed.
     recovered: bool,
@@ -88,6 +91,7 @@ pub struct Census {
     clock: Arc<dyn Clock>,
     sooner: Notify,
     troubled: Notify,
+    became_overdue: Notify,
     /// For claims of overdue and failed items only.
     claimable_due: Notify,
     /// For claims that also ask for items that are not due.
@@ -110,6 +114,7 @@ impl Census {
             policies,
             kept_payloads: BTreeSet::new(),
             touched: BTreeSet::new(),
+            untold: Untold::default(),
             recovered: false,
             asleep_until: Timestamp::MAX,
         };
@@ -118,6 +123,7 @@ impl Census {
             clock,
             sooner: Notify::new(),
             troubled: Notify::new(),
+            became_overdue: Notify::new(),
             claimable_due: Notify::new(),
             claimable: Notify::new(),
         }
@@ -316,6 +322,9 @@ impl Census {
         if !state.touched.is_empty() {
             self.troubled.notify_one();
         }
+        if state.untold.take_news() {
+            self.became_overdue.notify_one();
+        }
         if state.next_timer() < state.asleep_until {
             self.sooner.notify_one();
         }
@@ -358,6 +367,7 @@ impl State {
             let key = census.add_troubled(IncidentKind::Overdue, class.group.clone(), placed);
             self.touched.insert(key.clone());
             self.redrivable.put(placed, ItemState::Overdue);
+            self.untold.note(number, &self.policies.policy(&class.workflow));
             return Some(key);
         }
         let policy = self.policies.policy(&class.workflow);

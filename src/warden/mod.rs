@@ -16,6 +16,7 @@ mod clock;
 mod context;
 mod deadlines;
 mod error;
+mod events;
 mod expectations;
 mod handoff;
 mod health;
@@ -42,6 +43,7 @@ pub use self::artifacts::{ArtifactSettings, Artifacts};
 pub use self::census::Tally;
 pub use self::clock::ClockCounts;
 pub use self::error::{ClosedSince, WardenError};
+pub use self::events::Events;
 pub use self::expectations::Expectations;
 pub use self::health::Health;
 pub use self::heartbeat::{HeartbeatCounts, HeartbeatSettings};
@@ -100,6 +102,7 @@ pub struct Warden {
     pub silences: Arc<Silences>,
     pub runs: Arc<Runs>,
     pub artifacts: Arc<Artifacts>,
+    pub events: Arc<Events>,
     pub expectations: Arc<Expectations>,
     pub retention: Arc<Retention>,
     pub health: Arc<Health>,

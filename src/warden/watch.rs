@@ -12,6 +12,7 @@ use super::census::Census;
 use super::clock::{self, ClockCounts, ClockFollower};
 use super::context::Context;
 use super::deadlines::Deadlines;
+use super::events::KnownEvents;
 use super::expectations::{Expectations, ExpectedWork};
 use super::handoff::Handoff;
 use super::heartbeat::{Heartbeat, HeartbeatCounts};
@@ -22,8 +23,8 @@ use super::runs::KnownRuns;
 use super::silences::KnownSilences;
 use super::steps::StepCounts;
 use super::{
-    Artifacts, Health, Intake, Parts, Queries, Recovery, Redrives, Replays, Retention, Runs, Silences,
-    Warden, WardenSettings, Workflows,
+    Artifacts, Events, Health, Intake, Parts, Queries, Recovery, Redrives, Replays, Retention, Runs,
+    Silences, Warden, WardenSettings, Workflows,
 };
 use crate::notifier::NotifierService;
 use crate::store::{Command, Observer, Store, StoreError};
@@ -68,6 +69,7 @@ impl Warden {
         let (known_replays, arrivals) = KnownReplays::new(clock.clone());
         let known_replays = Arc::new(known_replays);
         let known_artifacts = Arc::<KnownArtifacts>::default();
+        let known_events = Arc::<KnownEvents>::default();
         let (notifying, notifier) =
             NotifierService::new(store.clone(), outbound.clone(), receivers, clock.clone(), random.clone());
         // Each observer comes before those that depend on it.
@@ -81,6 +83,7 @@ impl Warden {
             known_replays.clone(),
             known_runs.clone(),
             known_artifacts.clone(),
+            known_events.clone(),
             notifier.observer(),
         ];
         attach(store.clone(), observers).await?;
@@ -112,6 +115,7 @@ impl Warden {
         };
         let replays = Arc::new(Replays::new(&context, replays));
         let silences = Arc::new(Silences::new(&context, known_silences.clone()));
+        let events = Arc::new(Events::new(&context, known_events, external_url.clone()));
         let (alerting, asked) = Alerting::new(
             &context,
             AlertingParts {
@@ -129,6 +133,7 @@ impl Warden {
             replays: replays.clone(),
             runs: runs.clone(),
             artifacts: artifacts.clone(),
+            events: events.clone(),
         };
         let retention = Retention::new(&context, live, notifier.clone(), swept);
         let health = Health::new(&context, known_silences.clone(), clock_counts.clone(), heartbeats.clone());
@@ -142,6 +147,7 @@ impl Warden {
             silences,
             runs,
             artifacts,
+            events,
             expectations: Arc::new(Expectations::new(&context, expected.clone())),
             retention: Arc::new(retention),
             health: Arc::new(health),
@@ -169,6 +175,8 @@ impl Warden {
         running.spawn(async move { expectations.run(token).await });
         let (runs, token) = (warden.runs.clone(), stop.clone());
         running.spawn(async move { runs.run(token).await });
+        let (events, token) = (warden.events.clone(), stop.clone());
+        running.spawn(async move { events.run(token).await });
         if let Some(settings) = heartbeat {
             let pulses = vec![
                 ("waits for deadlines", watching),

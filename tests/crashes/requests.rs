@@ -12,7 +12,7 @@ use warden::model::item::{
     AfterFailure, Closing, ItemPatch, Merge, ProgressChange, Repeat, Retry, StepOutcome, StepStatus,
 };
 use warden::model::{
-    CloseOutcome, DeliveryStatus, Incident, IncidentStatus, Item, ItemError, ItemFilter, ItemKey,
+    CloseOutcome, DeliveryStatus, EventSet, Incident, IncidentStatus, Item, ItemError, ItemFilter, ItemKey,
     LeaseCommand, LeaseId, Policies, Policy, Replay, Silence,
 };
 use warden::store::{Claim, Command, Creation, Document, DocumentId};
@@ -185,6 +185,7 @@ fn closing(story: &Story, dice: &mut Dice) -> Closing {
         retention: RETENTION,
         keep_payload: if dice.percent(40) { RETENTION } else { Duration::ZERO },
         ended_at: None,
+        events: EventSet::NONE,
     }
 }
 
@@ -222,7 +223,7 @@ fn report(item: &Item, story: &Story, dice: &mut Dice) -> (Option<ItemKey>, Comm
     let id = dice.below(40).to_string();
     let data = json!({ "tail": "e".repeat(dice.index(2000)) });
     let error = ItemError { fatal: dice.percent(20), data, ..error(&id, Story::time(story.submitted)) };
-    (Some(item.key()), Command::Report { key: item.key(), error: Box::new(error) })
+    (Some(item.key()), Command::Report { key: item.key(), error: Box::new(error), policies: policies() })
 }
 
 /// A claim, or what the holder of the last one says.

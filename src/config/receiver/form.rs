@@ -8,7 +8,7 @@ use super::{ReceiverDefaults, WrittenReceiver};
 use crate::config::checks::{self, Checks};
 use crate::config::path::SettingPath;
 use crate::notifier::Format;
-use crate::notifier::format::{self, Options, Part, Template};
+use crate::notifier::format::{self, Asked, Options, Part, Template};
 use crate::outbound::Endpoint;
 
 /// The largest template, in bytes.
@@ -24,11 +24,12 @@ impl WrittenReceiver {
         table: &SettingPath,
         format: ReceiverFormat,
     ) {
-        use ReceiverFormat::{Alertmanager, CloudEvents, PagerDuty, Standard, Template};
-        let belongings: [(&str, bool, &[ReceiverFormat]); 5] = [
+        use ReceiverFormat::{Alertmanager, CloudEvents, OpenLineage, PagerDuty, Standard, Template};
+        let belongings: [(&str, bool, &[ReceiverFormat]); 6] = [
             ("secret", self.secret.is_some(), &[Standard, CloudEvents, Template]),
             ("routing_key", self.routing_key.is_some(), &[PagerDuty]),
             ("resend", self.resend.is_some(), &[Alertmanager]),
+            ("namespace", self.namespace.is_some(), &[OpenLineage]),
             ("method", self.method.is_some(), &[Template]),
             ("body", self.body.is_some(), &[Template]),
         ];
@@ -73,13 +74,28 @@ impl WrittenReceiver {
         format: ReceiverFormat,
         headers: Vec<(HeaderName, String)>,
         defaults: &ReceiverDefaults,
+        asked: Asked,
     ) -> Option<Format> {
         match Options::of(format) {
             Options::Complete(format) => Some(format),
             Options::Resend => Some(Format::Alertmanager { resend: self.resend.unwrap_or(defaults.resend) }),
             Options::RoutingKey => self.pagerduty(checks, table),
-            Options::Template => self.template(checks, table, headers),
+            Options::Namespace => self.openlineage(checks, table, defaults),
+            Options::Template => self.template(checks, table, headers, asked),
         }
+    }
+
+    fn openlineage(
+        &self,
+        checks: &mut Checks<'_>,
+        table: &SettingPath,
+        defaults: &ReceiverDefaults,
+    ) -> Option<Format> {
+        let Some(written) = &self.namespace else {
+            return Some(Format::OpenLineage { namespace: defaults.namespace.clone() });
+        };
+        check_namespace(checks, &table.key("namespace"), written);
+        Some(Format::OpenLineage { namespace: written.as_str().into() })
     }
 
     fn pagerduty(&self, checks: &mut Checks<'_>, table: &SettingPath) -> Option<Format> {
@@ -101,6 +117,7 @@ impl WrittenReceiver {
         checks: &mut Checks<'_>,
         table: &SettingPath,
         headers: Vec<(HeaderName, String)>,
+        asked: Asked,
     ) -> Option<Format> {
         let method = self.method(checks, table);
         let Some(written) = &self.body else {
@@ -114,7 +131,7 @@ impl WrittenReceiver {
                 return None;
             }
         };
-        match Template::new(method?, body, headers) {
+        match Template::new(method?, body, headers, asked) {
             Ok(template) => Some(Format::Template(template.into())),
             Err(errors) => {
                 for error in errors {
@@ -142,5 +159,11 @@ impl WrittenReceiver {
     fn header_path(&self, table: &SettingPath, name: &HeaderName) -> SettingPath {
         let written = self.headers.keys().find(|written| written.eq_ignore_ascii_case(name.as_str()));
         table.key("headers").key(written.map_or(name.as_str(), String::as_str))
+    }
+}
+
+pub(super) fn check_namespace(checks: &mut Checks<'_>, path: &SettingPath, namespace: &str) {
+    if !format::is_namespace(namespace) {
+        checks.problem(path, format!("{namespace:?} is no namespace: it takes {}", format::NAMESPACE_RULE));
     }
 }

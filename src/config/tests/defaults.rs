@@ -43,10 +43,11 @@ fn the_compiled_in_file_is_a_whole_configuration() {
 }
 
 /// The settings of a table that are set. Lists all of them, so that a new one is a compile error.
-fn settings_of(table: &WrittenReceiver) -> [bool; 18] {
+fn settings_of(table: &WrittenReceiver) -> [bool; 20] {
     let WrittenReceiver {
         url,
         format,
+        events,
         min_severity,
         secret,
         routing_key,
@@ -54,6 +55,7 @@ fn settings_of(table: &WrittenReceiver) -> [bool; 18] {
         body,
         headers,
         resend,
+        namespace,
         allow_private,
         allow_networks,
         timeout,
@@ -67,6 +69,7 @@ fn settings_of(table: &WrittenReceiver) -> [bool; 18] {
     [
         url.is_some(),
         format.is_some(),
+        events.is_some(),
         min_severity.is_some(),
         secret.is_some(),
         routing_key.is_some(),
@@ -74,6 +77,7 @@ fn settings_of(table: &WrittenReceiver) -> [bool; 18] {
         body.is_some(),
         !headers.is_empty(),
         resend.is_some(),
+        namespace.is_some(),
         allow_private.is_some(),
         allow_networks.is_some(),
         timeout.is_some(),
@@ -94,8 +98,11 @@ fn every_commented_example_is_right_and_shows_every_setting() {
     let config = load(sources());
     let formats: Vec<&str> =
         config.receivers.iter().map(|receiver| receiver.format.word().as_str()).collect();
-    assert_eq!(formats, ["alertmanager", "slack", "cloudevents", "standard", "pagerduty", "template"]);
-    assert_eq!(config.receivers[3].signing_keys.len(), 1);
+    assert_eq!(
+        formats,
+        ["alertmanager", "slack", "cloudevents", "openlineage", "standard", "pagerduty", "template"]
+    );
+    assert_eq!(config.receivers[4].signing_keys.len(), 1);
     assert_eq!(config.policies.configured["uploads"].steps.len(), 2);
     assert_eq!(config.tokens[0].workflows, ["uploads*"]);
 
@@ -168,7 +175,7 @@ fn each_example_alone_does_what_it_says() {
         let sources = Sources { environment: variables(), ..file(&table) };
         assert_eq!(problems(sources), Vec::<String>::new(), "{table}");
     }
-    assert_eq!(tables.len(), 19);
+    assert_eq!(tables.len(), 20);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rcgen::{CertificateParams, KeyPair};
 
 use super::*;
-use crate::model::Severity;
+use crate::model::{Event, Severity};
 use crate::notifier::Format;
 
 /// Tables of receivers, each with the beginning of its only problem.
@@ -34,7 +34,7 @@ const FAULTS: &[(&str, &str)] = &[
     (
         "[receivers.oncall]\nurl = \"http://x\"\nformat = \"teams\"",
         "3:1: receivers.oncall.format: must be \"standard\", \"alertmanager\", \"pagerduty\", \"slack\", \
-         \"cloudevents\" or \"template\", but is",
+         \"cloudevents\", \"openlineage\" or \"template\", but is",
     ),
     (
         "[receivers.oncall]\nurl = \"http://x\"\nmin_severity = \"bad\"",
@@ -198,6 +198,47 @@ const FAULTS: &[(&str, &str)] = &[
         "3:12: receivers.a.proxy: needs `allow_private = true`",
     ),
     (
+        "[receivers.a]\nurl = \"http://x\"\nevents = []",
+        "3:1: receivers.a.events: is empty, so the receiver would never be notified",
+    ),
+    (
+        "[receivers.a]\nurl = \"http://x\"\nevents = [\"incident\", \"run.complete\"]",
+        "3:24: receivers.a.events[1]: \"run.complete\" is no event; did you mean \"run.completed\"?",
+    ),
+    (
+        "[receivers.a]\nurl = \"http://x\"\nevents = [\"incident.opened\"]",
+        "3:11: receivers.a.events[0]: \"incident.opened\" is no event; there are: incident, run.started, \
+         run.completed, run.failed, run.aborted, run.overdue, item.closed",
+    ),
+    (
+        "[receivers.a]\nurl = \"http://x\"\nevents = [\"incident\", \"incident\"]",
+        "3:24: receivers.a.events[1]: names \"incident\" a second time",
+    ),
+    (
+        "[receivers.a]\nurl = \"http://x\"\nformat = \"alertmanager\"\nevents = [\"item.closed\"]",
+        "4:11: receivers.a.events[0]: the format alertmanager takes only: incident",
+    ),
+    (
+        "[receivers.a]\nurl = \"http://x\"\nformat = \"openlineage\"\nevents = [\"incident\"]",
+        "4:11: receivers.a.events[0]: the format openlineage takes only: run.started, run.completed",
+    ),
+    (
+        "[receivers.a]\nurl = \"http://x\"\nformat = \"openlineage\"\nnamespace = \"two words\"",
+        "4:1: receivers.a.namespace: \"two words\" is no namespace: it takes 1 to 256 characters of",
+    ),
+    (
+        "[receivers.a]\nurl = \"http://x\"\nnamespace = \"warehouse\"",
+        "3:1: receivers.a.namespace: does nothing for a receiver of the format standard",
+    ),
+    (
+        "[receivers.a]\nurl = \"http://x\"\nevents = [\"item.closed\"]\nmin_severity = \"error\"",
+        "4:1: receivers.a.min_severity: does nothing for a receiver of events",
+    ),
+    (
+        "[receivers.a]\nurl = \"http://x\"\nevents = [\"item.closed\"]\n[alerting]\nfallback = [\"a\"]",
+        "5:13: alerting.fallback[0]: the receiver \"a\" takes no incidents, only events of items",
+    ),
+    (
         "[receivers.a]\nurl = \"http://x\"\nmin_severity = \"critical\"\n[receivers.b]\nurl = \
          \"http://x\"\n[workflows.w]\nseverity = \"error\"\nreceivers = [\"a\"]\nescalate = [{ after = \
          \"1m\", receivers = [\"b\"] }]",
@@ -264,10 +305,13 @@ fn a_receiver_takes_over_the_defaults_that_it_does_not_set() {
     ));
     let [a, b] = &config.receivers[..] else { panic!("two receivers") };
     assert!(matches!(a.format, Format::Alertmanager { resend } if resend == Duration::from_secs(120)));
-    assert_eq!((a.min_severity, a.timeout, a.concurrency), (Severity::Error, Duration::from_secs(5), 2));
+    assert_eq!(
+        (a.min_severity, a.timeout, a.concurrency),
+        (Some(Severity::Error), Duration::from_secs(5), 2)
+    );
     assert_eq!(a.rate.unwrap().to_string(), "10/m");
     assert_eq!(a.transport.allow_networks, ["10.0.0.0/8".parse().unwrap()]);
-    assert_eq!((b.min_severity, b.timeout, b.concurrency), (Severity::Info, Duration::from_secs(6), 3));
+    assert_eq!((b.min_severity, b.timeout, b.concurrency), (Some(Severity::Info), Duration::from_secs(6), 3));
     assert_eq!((b.rate, b.resend()), (None, None));
     assert_eq!(b.transport.allow_networks, ["fd00::1/128".parse().unwrap()]);
 }
@@ -422,4 +466,36 @@ fn targets_of_replays_may_be_inside_but_not_where_clouds_keep_their_secrets() {
     let only_public = load(file("[replay]\nallow_networks = []\nallow_private = true\nitems_max = 7")).replay;
     assert!(only_public.transport.allow_networks.is_empty() && only_public.transport.allow_private);
     assert_eq!((only_public.items_max, only_public.running_max), (7, 16));
+}
+
+#[test]
+fn a_receiver_is_told_what_it_asks_for_and_otherwise_what_its_format_is_for() {
+    let config = load(sources(
+        "[receivers.all]\nurl = \"http://x\"\nevents = [\"incident\", \"run.failed\", \"item.closed\"]\n\
+         [receivers.chain]\nurl = \"http://x\"\nevents = [\"run.completed\"]\n\
+         [receivers.lineage]\nurl = \"http://x\"\nformat = \"openlineage\"\n\
+         [receivers.oncall]\nurl = \"http://x\"\n\
+         [alerting]\nreceivers = [\"all\", \"lineage\"]\n\
+         [workflows.nightly]\nreceivers = [\"chain\", \"oncall\", \"all\"]\n",
+    ));
+    let asked: Vec<(bool, usize)> = config
+        .receivers
+        .iter()
+        .map(|receiver| (receiver.min_severity.is_some(), receiver.events.iter().count()))
+        .collect();
+    assert_eq!(asked, [(true, 2), (false, 1), (false, 5), (true, 0)]);
+    let of = |policy: &crate::model::Policy, event| {
+        policy.events.of(event).map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let (nightly, default) = (&config.policies.configured["nightly"], &config.policies.default);
+    assert_eq!(of(nightly, Event::RunCompleted), ["chain"]);
+    assert_eq!(of(nightly, Event::ItemClosed), ["all"]);
+    assert_eq!(of(default, Event::RunFailed), ["all", "lineage"]);
+    let told = |policy: &crate::model::Policy| {
+        policy.alerting.receivers.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (told(nightly), told(default)),
+        (vec!["oncall".to_owned(), "all".to_owned()], vec!["all".to_owned()])
+    );
 }

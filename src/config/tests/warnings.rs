@@ -76,6 +76,14 @@ fn each_way_to_tell_nobody_is_warned_of_with_its_place() {
             ],
         ),
         (
+            format!(
+                "{SOUND}[receivers.chain]\nurl = \"https://example.com\"\nevents = [\"run.completed\"]\n\
+                 [workflows.a]\nreceivers = [\"chain\"]\n"
+            ),
+            &["workflow-tells-nobody: warden.toml:8:12: workflows.a: nobody is notified when something is \
+               overdue or failed: none of its receivers takes incidents"],
+        ),
+        (
             format!("{SOUND}[workflow_defaults]\ncreate_on_first_use = false\n[workflows.a]\nreceivers = []"),
             &["receiver-unused", "workflow-tells-nobody"],
         ),

@@ -57,6 +57,7 @@ fn examples() -> [(&'static str, Value); 6] {
             json!({
                 "id": "dlv_019b76da-a800-7c3e-8f00-5b2d1c0a9e71",
                 "incident": "inc_019b76da-a800-7c3e-8f00-5b2d1c0a9e71",
+                "item": null,
                 "receiver": "oncall",
                 "event": "incident.opened",
                 "sequence": 1,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use warden_api::word::CloseOutcome;
 
 use super::{Item, PayloadInfo};
-use crate::model::Timestamp;
+use crate::model::{EventSet, Timestamp};
 
 /// How an item was closed, and how long it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub struct Closing {
     pub keep_payload: Duration,
     /// When a run ended, if that was told; `None` if that is when it is closed.
     pub ended_at: Option<Timestamp>,
+    /// What receivers ask for.
+    pub events: EventSet,
 }
 
 impl Item {

@@ -6,7 +6,7 @@
 //!
 //! * Being overdue is derived from the deadline and `now`; it is never written.
 //! * A closed item does not change, except that its payload is removed and finally its record.
-//! * Every change increments `version`.
+//! * Every change that clients can see increments `version`.
 //! * The size of an item's record is bounded by the limits of [`warden_api::limit`].
 
 pub mod closing;

@@ -97,6 +97,19 @@ impl Item {
         }
     }
 
+    /// Takes note of it if an open run is past its deadline, once for each deadline. Clients do not see this,
+    /// so it is no new version. Returns whether anything has changed.
+    pub fn note_overdue(&mut self, moment: Moment) -> bool {
+        let is_open = self.run.is_some() && self.closed.is_none() && self.failed_at.is_none();
+        let is_overdue = is_open && !self.is_held() && moment.steady(self.deadline) <= moment.now;
+        let told = self.detail().run.as_ref().and_then(|run| run.told_overdue);
+        let is_news = is_overdue && told != Some(self.deadline);
+        if is_news {
+            self.run_detail().told_overdue = Some(self.deadline);
+        }
+        is_news
+    }
+
     /// The deadline of a held run counts from its beginning, also one that is set while it is held.
     pub fn count_deadline_from_beginning(&mut self, set_at: Timestamp) {
         let from_beginning = |deadline: ClockTime| match deadline {

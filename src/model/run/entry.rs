@@ -58,7 +58,7 @@ impl Item {
     pub fn run_entry(&self) -> Option<RunEntry> {
         let run = self.run.as_ref()?;
         let status = self.run_status(run);
-        let RunDetail { params, backfill, lineage, counts } =
+        let RunDetail { params, backfill, lineage, counts, .. } =
             self.detail().run.as_deref().cloned().unwrap_or_default();
         let ended_at = match status {
             RunStatus::Held | RunStatus::Open => None,

@@ -39,7 +39,7 @@ pub use self::entry::{RunEntry, RunError};
 pub use self::history::{Ended, Hold, Judgement, LISTED_MAX, RunHistory, RunRefusal, UnmetRequirement};
 pub use self::policy::{JobPolicy, Requirement, RunPolicy};
 pub use self::window::Window;
-use super::Timestamp;
+use super::{ClockTime, Timestamp};
 
 /// The counts of a run, such as records read, by name.
 pub type Counts = BTreeMap<Arc<str>, i64>;
@@ -70,6 +70,9 @@ pub struct RunDetail {
     pub lineage: Option<Lineage>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub counts: Counts,
+    /// The deadline that receivers were told it has missed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_overdue: Option<ClockTime>,
 }
 
 /// The parameters of a run.

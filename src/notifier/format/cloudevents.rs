@@ -1,17 +1,44 @@
 //! CloudEvents 1.0 in structured mode: the notification's data in an envelope.
 
+use serde::Serialize;
 use serde_json::json;
 
 use super::{Rendered, base_url, post};
-use crate::model::{DeliveryId, Notification};
+use crate::model::{DeliveryId, ItemSubject, Notification, Subject};
 
-pub(super) fn render(notification: &Notification, id: &DeliveryId) -> Rendered {
+/// What an event is about, in the context attributes.
+pub(super) trait Subjected: Serialize {
+    fn subject(&self) -> String;
+    fn url(&self) -> &str;
+}
+
+impl Subjected for Subject {
+    fn subject(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Subjected for ItemSubject {
+    fn subject(&self) -> String {
+        format!("{}/{}", self.workflow, self.id)
+    }
+
+    fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+pub(super) fn render<S: Subjected>(notification: &Notification<S>, id: &DeliveryId) -> Rendered {
     let envelope = json!({
         "specversion": "1.0",
         "id": id.0,
-        "source": base_url(notification),
+        "source": base_url(notification.data.url()),
         "type": notification.event,
-        "subject": notification.data.id,
+        "subject": notification.data.subject(),
         "time": notification.timestamp,
         "datacontenttype": "application/json",
         "data": notification.data,

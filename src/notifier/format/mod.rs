@@ -16,6 +16,7 @@ mod cloudevents;
 mod fixture;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod openlineage;
 mod pagerduty;
 #[cfg(test)]
 mod properties;
@@ -31,14 +32,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 pub use alertmanager::endpoint as alertmanager_endpoint;
+pub use openlineage::{NAMESPACE_RULE, is_namespace};
 pub use pagerduty::{ENQUEUE as PAGERDUTY_ENQUEUE, RoutingKey, RoutingKeyError};
 pub use template::{Part, Template, TemplateError};
 
 use warden_api::word::ReceiverFormat;
 
-use crate::model::{DeliveryId, Event, Notification, Timestamp};
+use crate::model::{DeliveryId, Event, EventSet, ItemNotification, Notification, Timestamp};
 
 /// The format of a receiver's notifications, with its options.
 #[derive(Clone, Debug)]
@@ -59,8 +63,26 @@ pub enum Format {
     Slack,
     /// CloudEvents 1.0, structured.
     CloudEvents,
+    /// OpenLineage 2-0-2.
+    OpenLineage {
+        /// Of jobs, and of datasets that are no URIs.
+        namespace: Arc<str>,
+    },
     /// The operator's own template.
     Template(Arc<Template>),
+}
+
+/// What a receiver asks to be told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub incidents: bool,
+    /// Events of items.
+    pub events: EventSet,
+}
+
+impl Asked {
+    /// What receivers ask for that say nothing.
+    pub const INCIDENTS: Self = Self { incidents: true, events: EventSet::NONE };
 }
 
 /// A format as far as its word determines it, and what its settings have to add.
@@ -70,6 +92,7 @@ pub enum Options {
     Complete(Format),
     Resend,
     RoutingKey,
+    Namespace,
     Template,
 }
 
@@ -81,6 +104,7 @@ impl Options {
             ReceiverFormat::CloudEvents => Self::Complete(Format::CloudEvents),
             ReceiverFormat::Alertmanager => Self::Resend,
             ReceiverFormat::PagerDuty => Self::RoutingKey,
+            ReceiverFormat::OpenLineage => Self::Namespace,
             ReceiverFormat::Template => Self::Template,
         }
     }
@@ -100,6 +124,10 @@ pub enum FormatError {
     /// The stored text is no notification.
     #[error("the stored notification cannot be read: {0}")]
     Stored(String),
+    /// The format has nothing for notifications of this kind. The receiver's settings were changed while it
+    /// waited.
+    #[error("the format {} does not take {}", .0.as_str(), .1.as_str())]
+    Unsuitable(ReceiverFormat, Event),
     /// The template cannot render it.
     #[error(transparent)]
     Template(#[from] TemplateError),
@@ -114,6 +142,7 @@ impl Format {
             Self::PagerDuty { .. } => ReceiverFormat::PagerDuty,
             Self::Slack => ReceiverFormat::Slack,
             Self::CloudEvents => ReceiverFormat::CloudEvents,
+            Self::OpenLineage { .. } => ReceiverFormat::OpenLineage,
             Self::Template(_) => ReceiverFormat::Template,
         }
     }
@@ -144,16 +173,67 @@ impl Format {
     pub fn render(&self, stored: &str, id: &DeliveryId, now: Timestamp) -> Result<Rendered, FormatError> {
         Ok(match self {
             Self::Standard => standard::render(stored),
-            Self::Alertmanager { resend } => alertmanager::render(&read(stored)?, *resend, now),
-            Self::PagerDuty { routing_key } => pagerduty::render(&read(stored)?, routing_key, id),
-            Self::Slack => slack::render(&read(stored)?),
-            Self::CloudEvents => cloudevents::render(&read(stored)?, id),
-            Self::Template(template) => template.render(&read(stored)?, id)?,
+            Self::Alertmanager { resend } => alertmanager::render(&self.read_incident(stored)?, *resend, now),
+            Self::PagerDuty { routing_key } => {
+                pagerduty::render(&self.read_incident(stored)?, routing_key, id)
+            }
+            Self::Slack => match read(stored)? {
+                Stored::Incident(notification) => slack::render(&notification),
+                Stored::Item(notification) => slack::render_item(&notification),
+            },
+            Self::CloudEvents => match read(stored)? {
+                Stored::Incident(notification) => cloudevents::render(&*notification, id),
+                Stored::Item(notification) => cloudevents::render(&*notification, id),
+            },
+            Self::OpenLineage { namespace } => match read(stored)? {
+                Stored::Incident(notification) => return Err(self.unsuitable(notification.event)),
+                Stored::Item(notification) => openlineage::render(&notification, namespace),
+            },
+            Self::Template(template) => match read(stored)? {
+                Stored::Incident(notification) => template.render(&*notification, id)?,
+                Stored::Item(notification) => template.render(&*notification, id)?,
+            },
         })
+    }
+
+    fn read_incident(&self, stored: &str) -> Result<Notification, FormatError> {
+        match read(stored)? {
+            Stored::Incident(notification) => Ok(*notification),
+            Stored::Item(notification) => Err(self.unsuitable(notification.event)),
+        }
+    }
+
+    fn unsuitable(&self, event: Event) -> FormatError {
+        FormatError::Unsuitable(self.word(), event)
     }
 }
 
-fn read(stored: &str) -> Result<Notification, FormatError> {
+/// A stored notification.
+enum Stored {
+    Incident(Box<Notification>),
+    Item(Box<ItemNotification>),
+}
+
+fn read(stored: &str) -> Result<Stored, FormatError> {
+    /// What tells the two apart: only incidents have a kind.
+    #[derive(Deserialize)]
+    struct Head {
+        data: Kind,
+    }
+
+    #[derive(Deserialize)]
+    struct Kind {
+        kind: Option<IgnoredAny>,
+    }
+
+    let head: Head = parse(stored)?;
+    Ok(match head.data.kind {
+        Some(IgnoredAny) => Stored::Incident(Box::new(parse(stored)?)),
+        None => Stored::Item(Box::new(parse(stored)?)),
+    })
+}
+
+fn parse<T: DeserializeOwned>(stored: &str) -> Result<T, FormatError> {
     serde_json::from_str(stored).map_err(|error| FormatError::Stored(error.to_string()))
 }
 
@@ -170,10 +250,9 @@ fn content_type_of(content_type: &'static str) -> HeaderMap {
     HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))])
 }
 
-/// The base URL of the links in a notification: the daemon's address when it was written. Not read from the
+/// The base URL of a link in a notification: the daemon's address when it was written. Not read from the
 /// configuration, so that later attempts have the same content.
-fn base_url(notification: &Notification) -> &str {
-    let url = &notification.data.url;
+fn base_url(url: &str) -> &str {
     url.rsplit_once("/v1/").map_or(url, |(base, _)| base)
 }
 

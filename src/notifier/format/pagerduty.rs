@@ -64,9 +64,9 @@ pub(super) fn render(notification: &Notification, routing_key: &RoutingKey, id: 
 
 const fn action(event: Event) -> &'static str {
     match event {
-        Event::Opened | Event::Grown | Event::Reminder | Event::Escalated | Event::Test => "trigger",
         Event::Acknowledged => "acknowledge",
         Event::Resolved => "resolve",
+        _ => "trigger",
     }
 }
 
@@ -76,7 +76,7 @@ fn payload(notification: &Notification, is_test: bool) -> Value {
     let summary = cut(&data.summary, SUMMARY_MAX - note.len());
     json!({
         "summary": format!("{summary}{note}"),
-        "source": base_url(notification),
+        "source": base_url(&data.url),
         "severity": severity,
         "timestamp": notification.timestamp,
         "component": data.workflow,

@@ -59,7 +59,7 @@ fn notifications() -> impl Strategy<Value = Notification> {
 static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
     let headers = vec![(HeaderName::from_static("x-event"), "{{ type }}".to_owned())];
     let body = r#"{"all": {{ data | tojson }}, "of": {{ delivery | tojson }}}"#;
-    let template = Template::new(Method::POST, body.to_owned(), headers).unwrap();
+    let template = Template::new(Method::POST, body.to_owned(), headers, Asked::INCIDENTS).unwrap();
     vec![
         Format::Standard,
         Format::Alertmanager { resend: Duration::from_secs(60) },
@@ -121,7 +121,7 @@ proptest! {
 
     #[test]
     fn no_template_makes_it_panic(body in TEMPLATE) {
-        if let Err(errors) = Template::new(Method::POST, body, Vec::new()) {
+        if let Err(errors) = Template::new(Method::POST, body, Vec::new(), Asked::INCIDENTS) {
             prop_assert_eq!(errors.len(), 1);
         }
     }

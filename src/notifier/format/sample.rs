@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::Asked;
+use crate::model::run::{Lineage, RunError, RunStatus, Window};
 use crate::model::{
-    Event, IncidentKind, IncidentStatus, Missed, Notification, OutcomeCounts, Sample, Severity, Subject,
-    Timestamp,
+    CloseOutcome, Event, EventSet, IncidentKind, IncidentStatus, ItemNotification, ItemSubject, Labels,
+    Missed, Notification, OutcomeCounts, RunSubject, Sample, Severity, Subject, Timestamp,
 };
 
 const EVENTS: [Event; 7] = [
@@ -20,6 +22,74 @@ const EVENTS: [Event; 7] = [
 /// The notifications that a template must be able to render.
 pub(super) fn notifications() -> impl Iterator<Item = Notification> {
     EVENTS.into_iter().flat_map(|event| [full(event), bare(event), missed(event)])
+}
+
+/// The same for events of items, and a test if that is about an item as well.
+pub(super) fn of_items(asked: Asked) -> impl Iterator<Item = ItemNotification> {
+    let test = (!asked.incidents).then_some(Event::Test);
+    asked.events.iter().chain(test).flat_map(|event| [full_item(event), bare_item(event)])
+}
+
+fn full_item(event: Event) -> ItemNotification {
+    let mut notification = bare_item(event);
+    let at = notification.timestamp;
+    let data = &mut notification.data;
+    data.labels = Labels::new(BTreeMap::from([("region".to_owned(), "eu".to_owned())]));
+    data.outcome = Some(CloseOutcome::Success);
+    data.run = Some(Box::new(RunSubject {
+        number: 12,
+        status: RunStatus::Failed,
+        started_at: Some(data.created_at),
+        ended_at: Some(at),
+        window: Some(Window { from: Some(data.created_at), to: at }),
+        lineage: Some(Lineage {
+            process_type: Some("load".to_owned()),
+            actor: Some("somebody".to_owned()),
+            tool: Some("spark".to_owned()),
+            sources: vec!["crm.orders".to_owned()],
+            targets: vec!["s3://lake/orders".to_owned()],
+        }),
+        counts: [("written".into(), 1_000)].into(),
+        error: Some(RunError {
+            id: "err_0198c0de000070008000000000000000".into(),
+            kind: "Timeout".to_owned(),
+            message: "no answer".to_owned(),
+        }),
+    }));
+    notification
+}
+
+fn bare_item(event: Event) -> ItemNotification {
+    let (created_at, timestamp) =
+        (Timestamp::from_millis(1_767_225_600_000), Timestamp::from_millis(1_767_225_660_000));
+    let is_of_run = EventSet::of_runs().contains(event);
+    let run = || RunSubject {
+        number: 1,
+        status: RunStatus::Open,
+        started_at: None,
+        ended_at: None,
+        window: None,
+        lineage: None,
+        counts: BTreeMap::new(),
+        error: None,
+    };
+    Notification {
+        event,
+        timestamp,
+        data: ItemSubject {
+            id: "2026-01-01".into(),
+            workflow: "nightly".into(),
+            created_at,
+            labels: Labels::default(),
+            outcome: None,
+            run: is_of_run.then(|| Box::new(run())),
+            summary: "run 1 of nightly has started".to_owned(),
+            truncated: false,
+            url: "https://warden.example.com/v1/workflows/nightly/items/2026-01-01".to_owned(),
+            payload_url: "https://warden.example.com/v1/workflows/nightly/items/2026-01-01/payload"
+                .to_owned(),
+        },
+    }
 }
 
 /// About items that were not created.

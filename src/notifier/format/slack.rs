@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::{Rendered, outcomes, post, steps};
-use crate::model::{Event, IncidentStatus, Notification, Sample, Severity};
+use crate::model::{CloseOutcome, Event, IncidentStatus, ItemNotification, Notification, Sample, Severity};
 
 /// Slack's limit of a message and of a section, in characters.
 const TEXT_MAX: usize = 3000;
@@ -27,6 +27,39 @@ pub(super) fn render(notification: &Notification) -> Rendered {
     post("application/json", &json!({ "text": text, "attachments": [attachment] }))
 }
 
+/// An event of an item.
+pub(super) fn render_item(notification: &ItemNotification) -> Rendered {
+    let data = &notification.data;
+    let (title, colour) = match (notification.event, data.outcome) {
+        (Event::RunStarted, _) => ("Started", "#439fe0"),
+        (Event::RunCompleted, _) => ("Succeeded", "#2eb67d"),
+        (Event::RunFailed, _) => ("Failed", "#c8102e"),
+        (Event::RunAborted, _) => ("Discarded", "#ecb22e"),
+        (Event::RunOverdue, _) => ("Overdue", "#e8590c"),
+        (Event::ItemClosed, Some(CloseOutcome::Failed)) => ("Closed", "#c8102e"),
+        (Event::ItemClosed, Some(CloseOutcome::Discarded)) => ("Closed", "#ecb22e"),
+        (Event::ItemClosed, _) => ("Closed", "#2eb67d"),
+        _ => ("Test", "#439fe0"),
+    };
+    let start = format!("*{title}* ");
+    let text = format!("{start}{}", escaped(&data.summary, TEXT_MAX - start.len()));
+    let labels = data.labels.iter().map(|(name, value)| format!("{name}: {value}"));
+    let all = [
+        ("Workflow", data.workflow.to_string()),
+        ("Item", data.id.to_string()),
+        ("Labels", labels.collect::<Vec<_>>().join(", ")),
+    ];
+    let fields: Vec<Value> = all.into_iter().filter_map(field).collect();
+    let fits = |link: &String| link.chars().count() <= TEXT_MAX;
+    let item = Some(link(&data.url, "Item")).filter(fits).unwrap_or_else(|| escaped(&data.id, FIELD_MAX));
+    let blocks = json!([
+        { "type": "section", "fields": fields },
+        { "type": "context", "elements": [mrkdwn(item)] },
+    ]);
+    let attachment = json!({ "color": colour, "blocks": blocks });
+    post("application/json", &json!({ "text": text, "attachments": [attachment] }))
+}
+
 const fn title(notification: &Notification) -> &'static str {
     match notification.event {
         // Must not look like an all-clear.
@@ -37,7 +70,7 @@ const fn title(notification: &Notification) -> &'static str {
         Event::Escalated => "Escalated",
         Event::Acknowledged => "Acknowledged",
         Event::Resolved => "Resolved",
-        Event::Test => "Test",
+        _ => "Test",
     }
 }
 
@@ -65,11 +98,14 @@ fn fields(notification: &Notification) -> Vec<Value> {
         ("Oldest deadline", data.oldest_deadline.map(|at| at.to_string()).unwrap_or_default()),
         ("Acknowledged by", data.acknowledged_by.as_deref().unwrap_or_default().to_owned()),
     ];
-    let field = |(title, text): (&str, String)| {
-        let start = format!("*{title}*\n");
-        mrkdwn(format!("{start}{}", escaped(&text, FIELD_MAX - start.len())))
-    };
-    all.into_iter().filter(|(_, text)| !text.is_empty()).map(field).collect()
+    all.into_iter().filter_map(field).collect()
+}
+
+/// Nothing for an empty text.
+fn field((title, text): (&str, String)) -> Option<Value> {
+    let start = format!("*{title}*\n");
+    let text = Some(text).filter(|text| !text.is_empty())?;
+    Some(mrkdwn(format!("{start}{}", escaped(&text, FIELD_MAX - start.len()))))
 }
 
 /// A line with a link for each item, as many as fit, and the number of the rest.

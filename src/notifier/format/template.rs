@@ -14,7 +14,7 @@ use reqwest::Method;
 use reqwest::header::{HeaderName, HeaderValue};
 use serde::Serialize;
 
-use super::{Rendered, content_type_of, sample};
+use super::{Asked, Rendered, content_type_of, sample};
 use crate::model::{DeliveryId, Event, Notification};
 
 /// The limit of a template's work: about this many steps, or this many times 64 bytes of text.
@@ -86,7 +86,7 @@ impl std::fmt::Debug for Template {
 }
 
 impl Template {
-    /// Parses the templates of the body and of headers, and tries them on the samples.
+    /// Parses the templates of the body and of headers, and tries them on samples of what is asked for.
     ///
     /// # Errors
     /// At most one for each part.
@@ -94,6 +94,7 @@ impl Template {
         method: Method,
         body: String,
         headers: Vec<(HeaderName, String)>,
+        asked: Asked,
     ) -> Result<Self, Vec<TemplateError>> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -105,17 +106,21 @@ impl Template {
         let mut errors = Vec::new();
         let texts = headers.into_iter().map(|(name, text)| (Part::Header(name), text));
         for (part, text) in texts.chain([(Part::Body, body)]) {
-            errors.extend(template.add(part, text).err());
+            errors.extend(template.add(part, text, asked).err());
         }
         if errors.is_empty() { Ok(template) } else { Err(errors) }
     }
 
-    fn add(&mut self, part: Part, text: String) -> Result<(), TemplateError> {
+    fn add(&mut self, part: Part, text: String, asked: Asked) -> Result<(), TemplateError> {
         self.environment
             .add_template_owned(part.name().to_owned(), text)
             .map_err(|error| TemplateError::new(part.clone(), None, &error))?;
-        for notification in sample::notifications() {
-            self.write(&part, &notification, &context(&notification, &DeliveryId("dlv_sample".into())))?;
+        let id = DeliveryId("dlv_sample".into());
+        for notification in sample::notifications().filter(|_| asked.incidents) {
+            self.write(&part, notification.event, &context(&notification, &id))?;
+        }
+        for notification in sample::of_items(asked) {
+            self.write(&part, notification.event, &context(&notification, &id))?;
         }
         if let Part::Header(name) = part {
             self.headers.push(name);
@@ -127,33 +132,27 @@ impl Template {
     ///
     /// # Errors
     /// The notification has content that no sample had, and a template cannot render it.
-    pub(super) fn render(
+    pub(super) fn render<S: Serialize>(
         &self,
-        notification: &Notification,
+        notification: &Notification<S>,
         id: &DeliveryId,
     ) -> Result<Rendered, TemplateError> {
         let context = context(notification, id);
         let mut headers = content_type_of("application/json");
         for name in &self.headers {
             let part = Part::Header(name.clone());
-            let text = self.write(&part, notification, &context)?;
-            headers.insert(name.clone(), header_value(&part, notification, &text)?);
+            let text = self.write(&part, notification.event, &context)?;
+            headers.insert(name.clone(), header_value(&part, notification.event, &text)?);
         }
-        let body = self.write(&Part::Body, notification, &context)?;
+        let body = self.write(&Part::Body, notification.event, &context)?;
         Ok(Rendered { method: self.method.clone(), headers, body: body.into() })
     }
 
-    fn write(
-        &self,
-        part: &Part,
-        notification: &Notification,
-        context: &Value,
-    ) -> Result<String, TemplateError> {
+    fn write(&self, part: &Part, event: Event, context: &Value) -> Result<String, TemplateError> {
         let written = self.environment.get_template(part.name()).and_then(|it| it.render(context.clone()));
-        let text =
-            written.map_err(|error| TemplateError::new(part.clone(), Some(notification.event), &error))?;
+        let text = written.map_err(|error| TemplateError::new(part.clone(), Some(event), &error))?;
         if matches!(part, Part::Header(_)) {
-            header_value(part, notification, &text)?;
+            header_value(part, event, &text)?;
         }
         Ok(text)
     }
@@ -168,21 +167,21 @@ impl Part {
     }
 }
 
-fn header_value(part: &Part, notification: &Notification, text: &str) -> Result<HeaderValue, TemplateError> {
+fn header_value(part: &Part, event: Event, text: &str) -> Result<HeaderValue, TemplateError> {
     HeaderValue::from_bytes(text.trim().as_bytes()).map_err(|_| TemplateError {
         part: part.clone(),
         line: None,
-        event: Some(notification.event),
+        event: Some(event),
         message: "it renders a line break or another control character, which no header may contain".into(),
     })
 }
 
-fn context(notification: &Notification, id: &DeliveryId) -> Value {
+fn context<S: Serialize>(notification: &Notification<S>, id: &DeliveryId) -> Value {
     #[derive(Serialize)]
-    struct Context<'a> {
+    struct Context<'a, S: Serialize> {
         delivery: &'a DeliveryId,
         #[serde(flatten)]
-        notification: &'a Notification,
+        notification: &'a Notification<S>,
     }
     Value::from(minijinja::value::Serde(Context { delivery: id, notification }))
 }

@@ -71,7 +71,8 @@ impl Stage {
             timeout: PATIENCE,
             concurrency,
             rate: None,
-            min_severity: Severity::Info,
+            min_severity: Some(Severity::Info),
+            events: crate::model::EventSet::NONE,
         };
         let random = Arc::new(SeededRandom::new(1));
         let (outbound, receivers) = (Arc::new(PlayedOutbound(sender)), vec![receiver]);

@@ -41,7 +41,7 @@ pub(super) fn remove<R: Rows>(
         let mut parts = rows.ids(&parts, PARTS_AT_ONCE + 1)?;
         let is_all = parts.len() <= PARTS_AT_ONCE;
         parts.truncate(PARTS_AT_ONCE);
-        parts.into_iter().try_for_each(|part| remove_one(part, rows, changes))?;
+        parts.into_iter().try_for_each(|part| remove_one(part, rows, changes).map(drop))?;
         if !is_all {
             return Ok(Outcome::Partly);
         }
@@ -50,12 +50,18 @@ pub(super) fn remove<R: Rows>(
     Ok(Outcome::Done)
 }
 
-fn remove_one<R: Rows>(id: DocumentId, rows: &mut R, changes: &mut Vec<Change>) -> Result<(), R::Error> {
-    if rows.remove(&id)? {
+/// Removes a document without its parts. Returns whether it existed.
+pub(super) fn remove_one<R: Rows>(
+    id: DocumentId,
+    rows: &mut R,
+    changes: &mut Vec<Change>,
+) -> Result<bool, R::Error> {
+    let existed = rows.remove(&id)?;
+    if existed {
         rows.holdings().remove(&id);
         if id.is_told() {
             changes.push(Change::Removed(id));
         }
     }
-    Ok(())
+    Ok(existed)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::events::{self, Telling};
 use super::runs::{self, RunCreation};
 use super::{Detail, Outcome, Rows, artifacts, documents};
 use crate::model::item::{
@@ -92,6 +93,7 @@ pub(super) fn create<R: Rows>(
         },
         None => None,
     };
+    let wanted = creation.run.as_ref().filter(|_| !is_imported).map(|run| run.policy.events.wanted());
     let (mut item, payload) = new_item(creation, rows.next_number()?);
     if let Some((run, detail)) = run {
         item.begin_run(run, detail);
@@ -106,6 +108,9 @@ pub(super) fn create<R: Rows>(
     push_new(changes, &item, is_imported);
     if let Some(entry) = item.run_entry() {
         runs::follow(&item.workflow, None, entry, rows, changes)?;
+    }
+    if let Some(wanted) = wanted {
+        events::tell_new(&item, Telling { wanted, now }, rows, changes)?;
     }
     Ok(Outcome::Created(Box::new(item)))
 }
@@ -195,7 +200,7 @@ pub(super) fn close<R: Rows>(
         Some(item) if item.payload.is_none() => Ok(Outcome::Unknown),
         Some(item) if item.closed.is_some() => Ok(Outcome::AlreadyClosed(Box::new(item))),
         Some(mut item) => {
-            let before = Before::of(&item);
+            let before = Before::of(&item, Telling { wanted: closing.events, now: closing.at });
             item.close(closing);
             update(&item, before, Detail::Same, rows, changes)?;
             Ok(Outcome::Closed(Box::new(item)))
@@ -215,29 +220,27 @@ pub(super) fn update<R: Rows>(
         rows.remove_payload(item)?;
     }
     rows.update_item(item, detail)?;
-    push_change(changes, Some(before.indexed), &before.progression, item);
-    match item.run_entry() {
-        Some(entry) if before.run.as_ref() != Some(&entry) => {
-            runs::follow(&item.workflow, before.run.as_ref(), entry, rows, changes)
-        }
-        _ => Ok(()),
+    push_change(changes, Some(before.indexed.clone()), &before.progression, item);
+    if let Some(entry) = item.run_entry().filter(|entry| before.run.as_ref() != Some(entry)) {
+        runs::follow(&item.workflow, before.run.as_ref(), entry, rows, changes)?;
     }
+    events::tell_change(&before, item, rows, changes)
 }
 
 /// Changes an open item, unless `transition` returns another outcome.
 pub(super) fn change<R: Rows>(
     key: &ItemKey,
-    now: Timestamp,
+    telling: Telling,
     rows: &mut R,
     changes: &mut Vec<Change>,
     transition: impl FnOnce(&mut Item) -> Result<(), Outcome>,
 ) -> Result<Outcome, R::Error> {
-    match find(key, now, rows, changes)? {
+    match find(key, telling.now, rows, changes)? {
         None => Ok(Outcome::Unknown),
         Some(item) if item.payload.is_none() => Ok(Outcome::Unknown),
         Some(item) if item.closed.is_some() => Ok(Outcome::AlreadyClosed(Box::new(item))),
         Some(mut item) => {
-            let before = Before::of(&item);
+            let before = Before::of(&item, telling);
             if let Err(refusal) = transition(&mut item) {
                 return Ok(refusal);
             }
@@ -265,7 +268,8 @@ pub(super) fn report_step<R: Rows>(
 ) -> Result<Outcome, R::Error> {
     let StepReport { key, step, outcome, progress, policies, now } = report;
     let policy = policies.policy_of(&key.workflow);
-    let settled = change(&key, now.now, rows, changes, |item| {
+    let telling = Telling { wanted: policy.events.wanted(), now: now.now };
+    let settled = change(&key, telling, rows, changes, |item| {
         match item.report_step(&step, outcome.clone(), progress, &policy, now) {
             Ok(()) => Ok(()),
             Err(StepError::Step(StepRefusal::Repeated)) => Err(Outcome::Changed(Box::new(item.clone()))),
@@ -331,7 +335,7 @@ pub(super) fn drop_payload<R: Rows>(
     if item.stored_payload().is_none() {
         return Ok(Outcome::Done);
     }
-    let before = Before::of(&item);
+    let before = Before::of(&item, Telling::NOTHING);
     rows.remove_payload(&item)?;
     if let Some(closed) = &mut item.closed {
         closed.payload_until = closed.at;
@@ -357,14 +361,16 @@ fn forget<R: Rows>(item: &Item, rows: &mut R, changes: &mut Vec<Change>) -> Resu
 
 /// An item before a change.
 pub(super) struct Before {
-    indexed: IndexedItem,
+    pub(super) indexed: IndexedItem,
     progression: Progression,
-    run: Option<RunEntry>,
+    pub(super) run: Option<RunEntry>,
+    pub(super) telling: Telling,
 }
 
 impl Before {
-    pub(super) fn of(item: &Item) -> Self {
-        Self { indexed: item.indexed(), progression: item.progression(), run: item.run_entry() }
+    /// `telling` is what receivers ask for of the change.
+    pub(super) fn of(item: &Item, telling: Telling) -> Self {
+        Self { indexed: item.indexed(), progression: item.progression(), run: item.run_entry(), telling }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::events::Telling;
 use super::items::{Before, remembered, update};
 use super::{Detail, Outcome, Rows};
 use crate::model::item::{Item, LeaseRefusal};
@@ -35,8 +36,9 @@ pub(super) fn claim<R: Rows>(
     };
     let found = rows.item(number)?.filter(|item| is_free(item) && filter.admits(item, now));
     let Some(mut item) = found else { return Ok(Outcome::NotClaimable) };
-    let before = Before::of(&item);
-    if item.fail_if_lost(&policies.policy_of(&item.workflow), now) {
+    let policy = policies.policy_of(&item.workflow);
+    let before = Before::of(&item, Telling { wanted: policy.events.wanted(), now: now.now });
+    if item.fail_if_lost(&policy, now) {
         update(&item, before, Detail::Changed, rows, changes)?;
         return Ok(Outcome::Exhausted(Box::new(item)));
     }
@@ -57,9 +59,10 @@ pub(super) fn act<R: Rows>(
     let Some(mut item) = remembered(lease.item, now.now, rows, changes)? else {
         return Ok(Outcome::LeaseLost(LeaseLost::Forgotten));
     };
-    let before = Before::of(&item);
+    let policy = policies.policy_of(&item.workflow);
+    let before = Before::of(&item, Telling { wanted: policy.events.wanted(), now: now.now });
     let detail = if act.adds_detail() { Detail::Changed } else { Detail::Same };
-    match item.act(lease.token, act, &policies.policy_of(&item.workflow), now) {
+    match item.act(lease.token, act, &policy, now) {
         Ok(()) => update(&item, before, detail, rows, changes)?,
         Err(LeaseRefusal::Repeated) => {}
         Err(LeaseRefusal::Lost(lost)) => return Ok(Outcome::LeaseLost(lost)),

@@ -6,6 +6,7 @@
 
 mod artifacts;
 mod documents;
+mod events;
 mod items;
 mod leases;
 mod runs;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use self::artifacts::{ArtifactClaim, ArtifactCommand, Registration, Visible};
+use self::events::Telling;
 pub use self::items::{Creation, StepReport};
 pub use self::leases::Claim;
 pub use self::runs::RunCreation;
@@ -51,7 +53,7 @@ pub enum Command {
     },
     /// Adds an error to an open item; one with the same id changes nothing. Outcomes: `Changed`,
     /// `AlreadyClosed`, `Unknown`, `Refused`, `StorageFull`.
-    Report { key: ItemKey, error: Box<ItemError> },
+    Report { key: ItemKey, error: Box<ItemError>, policies: Arc<dyn Policies> },
     /// Leases an item that matches the filter, is not leased, and does not wait for a retry. The token of the
     /// lease is larger than any before. If more leases ran out at its step than the policy allows, the item
     /// fails instead. Outcomes: `Changed`, `NotClaimable`, `Exhausted`.
@@ -80,6 +82,12 @@ pub enum Command {
     /// Opens the runs that wait for others and may begin. Outcomes: `Done`; `Partly` if the command must be
     /// repeated.
     OpenWaiting { workflow: WorkflowName, policies: Arc<dyn Policies>, now: Moment },
+    /// Takes note that a run is overdue, once for each deadline, if a receiver asks to be told of it.
+    /// Outcomes: `Done`, `StorageFull`.
+    NoteOverdue { number: ItemNumber, policies: Arc<dyn Policies>, now: Moment },
+    /// Replaces an event of an item by its deliveries, at most [`DELIVERIES_MAX`]; if the event is gone,
+    /// nothing is written. Outcomes: `Done`, `StorageFull`.
+    TellEvent { number: u64, deliveries: Vec<Delivery> },
     /// Removes the record of a closed item, if it is one. Outcome: `Done`.
     Forget(ItemNumber),
     /// Removes the payload of a closed item, if it is one. Outcome: `Done`.
@@ -95,7 +103,7 @@ pub enum Command {
     Artifacts(Box<ArtifactCommand>),
 }
 
-/// The most deliveries in the commit of an incident, which bounds the size of a command.
+/// The most deliveries in the commit of an incident or event, which bounds the size of a command.
 pub const DELIVERIES_MAX: usize = 32;
 /// The same for chunks of a replay.
 pub const REPLAY_CHUNKS_MAX: usize = 288;
@@ -136,7 +144,7 @@ impl Command {
             Self::Create(_) => Growth::Items,
             Self::IfMatching { command, .. } => command.growth(),
             Self::Put(documents) if documents.iter().all(is_of_client) => Growth::Items,
-            Self::Report { .. } => Growth::Detail,
+            Self::Report { .. } | Self::NoteOverdue { .. } | Self::TellEvent { .. } => Growth::Detail,
             Self::Patch { patch: ItemPatch { labels, progress, counts, .. }, .. }
                 if labels.is_some() || progress.is_some() || counts.is_some() =>
             {
@@ -165,8 +173,8 @@ fn is_of_client(document: &Document) -> bool {
 pub enum Growth {
     /// Hardly any. These commands work while the disk is full.
     None,
-    /// Progress, labels or an error of an existing item, and changes of artifacts. Refused when the reserve
-    /// is nearly used up.
+    /// Progress, labels or an error of an existing item, changes of artifacts, and deliveries of events.
+    /// Refused when the reserve is nearly used up.
     Detail,
     /// New items and artifacts, definitions of workflows, and selections of replays. Refused first.
     Items,
@@ -277,7 +285,8 @@ pub(super) fn settle<R: Rows>(
         Command::Close { key, closing } => items::close(key, closing, rows, changes),
         Command::Patch { key, patch, if_version, policies, now } => {
             let policy = policies.policy_of(&key.workflow);
-            items::change(&key, now, rows, changes, |item| {
+            let telling = Telling { wanted: policy.events.wanted(), now };
+            items::change(&key, telling, rows, changes, |item| {
                 if if_version.is_some_and(|version| version != item.version) {
                     return Err(Outcome::VersionMismatch(item.version));
                 }
@@ -288,16 +297,20 @@ pub(super) fn settle<R: Rows>(
                 Ok(())
             })
         }
-        Command::Report { key, error } => items::change(&key, error.at, rows, changes, |item| {
-            if item.has_error(&error.id) {
-                return Err(Outcome::Changed(Box::new(item.clone())));
-            }
-            item.report(*error).map_err(Outcome::Refused)
-        }),
+        Command::Report { key, error, policies } => {
+            let wanted = policies.policy_of(&key.workflow).events.wanted();
+            items::change(&key, Telling { wanted, now: error.at }, rows, changes, |item| {
+                if item.has_error(&error.id) {
+                    return Err(Outcome::Changed(Box::new(item.clone())));
+                }
+                item.report(*error).map_err(Outcome::Refused)
+            })
+        }
         Command::ReportStep(report) => items::report_step(*report, rows, changes),
         Command::Retry { key, retry, policies, now } => {
             let policy = policies.policy_of(&key.workflow);
-            items::change(&key, now.now, rows, changes, |item| match item.retry(&retry, &policy, now) {
+            let telling = Telling { wanted: policy.events.wanted(), now: now.now };
+            items::change(&key, telling, rows, changes, |item| match item.retry(&retry, &policy, now) {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(Outcome::Changed(Box::new(item.clone()))),
                 Err(refusal) => Err(Outcome::StepRefused(refusal)),
@@ -317,6 +330,10 @@ pub(super) fn settle<R: Rows>(
         Command::OpenWaiting { workflow, policies, now } => {
             runs::open_waiting(&workflow, &policies.policy_of(&workflow), now, rows, changes)
         }
+        Command::NoteOverdue { number, policies, now } => {
+            events::note_overdue(number, &*policies, now, rows, changes)
+        }
+        Command::TellEvent { number, deliveries } => events::deliver(number, deliveries, rows, changes),
         Command::Forget(number) => items::forget_closed(number, rows, changes),
         Command::DropPayload(number) => items::drop_payload(number, rows, changes),
         Command::Claim(claim) => leases::claim(*claim, rows, changes),

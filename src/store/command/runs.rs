@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::events::Telling;
 use super::items::{Before, update};
 use super::{Detail, Outcome, Rows, documents};
 use crate::model::item::{Item, RunEnd, RunEndKind};
@@ -129,7 +130,7 @@ fn supersede<R: Rows>(
             unlist(workflow, number, rows, changes)?;
             continue;
         };
-        let before = Before::of(&item);
+        let before = Before::of(&item, telling(policy, now));
         item.close(policy.closing(CloseOutcome::Discarded, now));
         update(&item, before, Detail::Same, rows, changes)?;
     }
@@ -150,7 +151,7 @@ pub(super) fn end<R: Rows>(
         unlist(workflow, number, rows, changes)?;
         return Ok(Outcome::NoRunOpen);
     };
-    let before = Before::of(&item);
+    let before = Before::of(&item, telling(policy, now));
     if let Err(refusal) = item.end_run(end, policy, now) {
         return Ok(Outcome::Refused(refusal));
     }
@@ -195,7 +196,7 @@ pub(super) fn release<R: Rows>(
         None => None,
     };
     let Some(mut item) = item.filter(Item::is_held) else { return Ok(Outcome::Done) };
-    let before = Before::of(&item);
+    let before = Before::of(&item, telling(policy, now.now));
     match release_as {
         ReleaseAs::Success => item.close(policy.closing(CloseOutcome::Success, now.now)),
         // It waits until it may: another run can be open, or a requirement unmet.
@@ -221,7 +222,7 @@ pub(super) fn open_waiting<R: Rows>(
             unlist(workflow, number, rows, changes)?;
             continue;
         };
-        let before = Before::of(&item);
+        let before = Before::of(&item, telling(policy, now.now));
         if !open(&mut item, policy, now, rows)? {
             return Ok(Outcome::Done);
         }
@@ -240,6 +241,10 @@ fn open<R: Rows>(item: &mut Item, policy: &Policy, now: Moment, rows: &mut R) ->
     let backfill = item.detail().run.as_ref().and_then(|run| run.backfill);
     item.open_run(policy.runs.params_at(&history.watermarks, backfill, now.wall(now.now)), now);
     Ok(true)
+}
+
+fn telling(policy: &Policy, now: Timestamp) -> Telling {
+    Telling { wanted: policy.events.wanted(), now }
 }
 
 /// Renews what the ledger keeps of a run, and the history of its workflow.

@@ -26,6 +26,7 @@ pub fn encode(document: &Document) -> Vec<u8> {
         Document::Clock(anchor) => encode_document(anchor),
         Document::HealthCheck(at) => at.as_millis().to_be_bytes().to_vec(),
         Document::Artifact(artifact) => encode_artifact(artifact),
+        Document::Event(event) => encode_document(event),
     }
 }
 
@@ -48,6 +49,7 @@ pub fn decode(id: &DocumentId, bytes: &[u8]) -> Result<Document, RecordError> {
             let millis = bytes.try_into().map_err(|_| RecordError::Damaged("it is no instant".into()))?;
             Document::HealthCheck(Timestamp::from_millis(i64::from_be_bytes(millis)))
         }
+        DocumentId::Event(_) => Document::Event(decode_document(bytes)?),
         DocumentId::Artifact(id) => Document::Artifact(Box::new(decode_artifact(id, bytes)?)),
     })
 }

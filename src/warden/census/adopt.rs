@@ -15,7 +15,7 @@ use super::classes::Class;
 use super::refile::Left;
 use super::{Census, State};
 use crate::model::incident::group_of;
-use crate::model::{IndexedItem, ItemNumber, Moment, WorkflowName};
+use crate::model::{Event, IndexedItem, ItemNumber, Moment, WorkflowName};
 use crate::warden::workflows::PolicySet;
 
 impl Census {
@@ -23,13 +23,18 @@ impl Census {
     pub fn adopt(&self, policies: Arc<PolicySet>) -> Vec<(WorkflowName, Vec<ItemNumber>)> {
         let mut state = self.lock();
         let state = &mut *state;
-        state.policies.replace(policies.clone());
+        let former = state.policies.replace(policies.clone());
         state.closed.limit(|workflow| policies.policy(workflow).retention_max);
         let begun: HashSet<WorkflowName> =
             state.redrivable.adopt(state.policies.redriving()).into_iter().collect();
         let mut moving = Vec::new();
         for (name, census) in &mut state.workflows {
-            let group_by = &policies.policy(name).alerting.group_by;
+            let policy = policies.policy(name);
+            if !former.policy(name).events.wanted().contains(Event::RunOverdue) {
+                let overdue = census.overdue.after(None, usize::MAX);
+                overdue.for_each(|(_, number)| state.untold.note(number, policy));
+            }
+            let group_by = &policy.alerting.group_by;
             let is_split_otherwise = *census.group_by != **group_by;
             // Items may be left from the last time, if that was interrupted.
             if is_split_otherwise || begun.contains(name) || census.regrouped.is_some() {
@@ -38,6 +43,7 @@ impl Census {
                 moving.push((name.clone(), state.claimable.of(name)));
             }
         }
+        self.wake(state);
         moving
     }
 

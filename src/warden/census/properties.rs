@@ -17,8 +17,8 @@ use super::*;
 use crate::config::{Config, Sources};
 use crate::model::item::{Closing, Course, Interruption, ItemPatch, LeaseCommand, Merge};
 use crate::model::{
-    ClockTime, CloseOutcome, Item, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Policy, Redrive,
-    StepName, Work, Workflow,
+    ClockTime, CloseOutcome, EventSet, Item, ItemError, ItemId, Labels, ManualClock, PayloadInfo, Policy,
+    Redrive, StepName, Work, Workflow,
 };
 use crate::store::{Change, Observer as _};
 use crate::warden::PolicySet;
@@ -160,6 +160,7 @@ impl Play {
                     retention: Duration::from_secs(1),
                     keep_payload: Duration::ZERO,
                     ended_at: None,
+                    events: EventSet::NONE,
                 });
                 self.closed += 1;
             }

@@ -256,7 +256,10 @@ impl Intake {
     pub async fn report(&self, key: ItemKey, request: ReportError) -> Result<Arc<str>, WardenError> {
         let error = item_error(request, &key, self.clock.moment(), &*self.random)?;
         let id = error.id.clone();
-        let outcome = self.store.apply_one(Command::Report { key, error: Box::new(error) }).await?;
+        let outcome = self
+            .store
+            .apply_one(Command::Report { key, error: Box::new(error), policies: self.workflows.clone() })
+            .await?;
         let item = changed(outcome, self.clock.moment())?;
         tracing::info!(workflow = %item.workflow, item = %item.id, error = %id, "error reported");
         Ok(id)

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::alerting::LiveIncidents;
 use super::census::Census;
 use super::context::Context;
-use super::{Artifacts, Replays, Runs, Silences, Workflows};
+use super::{Artifacts, Events, Replays, Runs, Silences, Workflows};
 use crate::model::{Clock, DeliveryStatus, IncidentId, IncidentStatus};
 use crate::notifier::Notifier;
 use crate::store::{Command, DocumentId, Outcome, Store, StoreError};
@@ -47,6 +47,7 @@ pub(super) struct Swept {
     pub replays: Arc<Replays>,
     pub runs: Arc<Runs>,
     pub artifacts: Arc<Artifacts>,
+    pub events: Arc<Events>,
 }
 
 impl Retention {
@@ -82,6 +83,9 @@ impl Retention {
                 }
                 if let Err(error) = self.swept.runs.sweep().await {
                     tracing::warn!(%error, "ended runs could not be removed; retrying");
+                }
+                if let Err(error) = self.swept.events.sweep().await {
+                    tracing::warn!(%error, "dead deliveries of events could not be removed; retrying");
                 }
                 self.census.name_emptied_again();
                 history_at = now.after(HISTORY_PAUSE);

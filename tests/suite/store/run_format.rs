@@ -55,11 +55,12 @@ fn detail() -> RunDetail {
             targets: vec!["dwh".into()],
         }),
         counts: [("read".into(), 10), ("written".into(), -9)].into(),
+        told_overdue: None,
     }
 }
 
 fn entry() -> RunEntry {
-    let RunDetail { params, backfill, lineage, counts } = detail();
+    let RunDetail { params, backfill, lineage, counts, .. } = detail();
     RunEntry {
         number: 42,
         item: ItemId::new("nightly-42").unwrap(),

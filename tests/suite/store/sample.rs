@@ -15,10 +15,10 @@ use warden::model::step::OnIgnorable;
 use warden::model::time::BootId;
 use warden::model::{
     Action, ActionKind, Attempt, ClockAnchor, CloseOutcome, Continuation, Delivery, DeliveryId,
-    DeliveryStatus, Event, Expectation, Incident, IncidentId, IncidentKey, IncidentKind, IncidentStatus,
-    Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Labels, Order, OutcomeCounts,
-    PayloadInfo, Progress, Replay, ReplayChunk, ReplayId, Schedule, Severity, Silence, SilenceId, StepName,
-    Timestamp, TraceContext, Workflow, WorkflowName,
+    DeliveryStatus, Event, EventSet, Expectation, Incident, IncidentId, IncidentKey, IncidentKind,
+    IncidentStatus, Item, ItemError, ItemFilter, ItemId, ItemKey, ItemNumber, ItemState, Labels, Order,
+    OutcomeCounts, PayloadInfo, Progress, Replay, ReplayChunk, ReplayId, Schedule, Severity, Silence,
+    SilenceId, StepName, Timestamp, TraceContext, Workflow, WorkflowName,
 };
 use warden::model::{Policies, Policy, RetryPolicy, Step};
 use warden::store::{ArtifactClaim, ArtifactCommand, Command, Creation, ListItems, Outcome, Registration};
@@ -136,6 +136,7 @@ pub fn closing(at: Timestamp) -> Closing {
         retention: Duration::from_secs(1),
         keep_payload: Duration::ZERO,
         ended_at: None,
+        events: EventSet::NONE,
     }
 }
 
@@ -162,7 +163,7 @@ pub fn error(id: &str, at: Timestamp) -> ItemError {
 }
 
 pub fn report(id: &str, error: ItemError) -> Command {
-    Command::Report { key: key(id), error: Box::new(error) }
+    Command::Report { key: key(id), error: Box::new(error), policies: policies(0) }
 }
 
 /// An object, out of what `json!` makes.

@@ -247,7 +247,7 @@ fn command(request: &str, item: &Item, now: Timestamp, roll: &dyn Fn(u64) -> u64
     };
     let report_error = |fatal| {
         let error = ItemError { fatal, ..error(&roll(u64::MAX).to_string(), now) };
-        Command::Report { key: item.key(), error: Box::new(error) }
+        Command::Report { key: item.key(), error: Box::new(error), policies: policies.clone() }
     };
     match request {
         "claim" => Command::Claim(Box::new(Claim {

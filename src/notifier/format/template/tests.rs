@@ -8,12 +8,12 @@ use super::super::fixture::*;
 use super::*;
 use crate::model::Timestamp;
 use crate::notifier::Format;
-use crate::notifier::format::FormatError;
+use crate::notifier::format::{Asked, FormatError};
 
 fn template(body: &str, headers: &[(&'static str, &str)]) -> Result<Format, Vec<String>> {
     let headers =
         headers.iter().map(|(name, text)| (HeaderName::from_static(name), (*text).to_owned())).collect();
-    match Template::new(Method::PUT, body.to_owned(), headers) {
+    match Template::new(Method::PUT, body.to_owned(), headers, Asked::INCIDENTS) {
         Ok(template) => Ok(Format::Template(Arc::new(template))),
         Err(errors) => Err(errors.iter().map(ToString::to_string).collect()),
     }

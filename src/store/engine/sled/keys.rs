@@ -13,7 +13,7 @@ const INCIDENT_MAX: usize = 64 * 1024;
 const DELIVERY_MAX: usize = 160 * 1024;
 /// The largest replay, in bytes: its globs, its target, and the failures and reasons that it keeps.
 const REPLAY_MAX: usize = 128 * 1024;
-/// The largest run or history of runs, in bytes: its parameters, windows, lineage and counts.
+/// The largest run, history of runs or event, in bytes: its parameters, windows, lineage and counts.
 const RUN_MAX: usize = 128 * 1024;
 /// The largest artifact, in bytes: its texts, and those of what it depends on and of the runs that used it.
 pub(super) const ARTIFACT_MAX: usize = 32 * 1024;
@@ -33,6 +33,7 @@ const REPLAY_CHUNK: u8 = b'z';
 const RUN: u8 = b'r';
 const RUN_HISTORY: u8 = b't';
 const ARTIFACT: u8 = b'a';
+const EVENT: u8 = b'v';
 /// The prefix of the number of an item that is a topic. No id of an incident begins like this.
 const ITEM_TOPIC: &str = "item_";
 const HEALTH_CHECK: &[u8] = b"mprobe";
@@ -55,6 +56,7 @@ pub(super) fn key(id: &DocumentId) -> Vec<u8> {
         DocumentId::Clock => CLOCK.to_vec(),
         DocumentId::HealthCheck => HEALTH_CHECK.to_vec(),
         DocumentId::Artifact(id) => two_part(ARTIFACT, &id.0, &[]),
+        DocumentId::Event(number) => [&[EVENT], number.to_be_bytes().as_slice()].concat(),
     }
 }
 
@@ -92,6 +94,7 @@ pub(super) fn id(key: &[u8]) -> Option<DocumentId> {
             DocumentId::ReplayChunk(ReplayId(first.into()), index)
         }
         ARTIFACT => DocumentId::Artifact(ArtifactId(first.into())),
+        EVENT => DocumentId::Event(u64::from_be_bytes(rest.try_into().ok()?)),
         _ => return None,
     })
 }
@@ -133,6 +136,7 @@ pub(super) fn prefix(set: &DocumentSet) -> Vec<u8> {
         DocumentSet::Chunks => vec![REPLAY_CHUNK],
         DocumentSet::ChunksOf(replay) => two_part(REPLAY_CHUNK, &replay.0, &[]),
         DocumentSet::Artifacts => vec![ARTIFACT],
+        DocumentSet::Events => vec![EVENT],
     }
 }
 
@@ -142,7 +146,7 @@ pub(super) fn size_max(document: &Document) -> usize {
         Document::Incident(_) | Document::Silence(_) => INCIDENT_MAX,
         Document::Delivery(_) => DELIVERY_MAX,
         Document::Replay(_) => REPLAY_MAX,
-        Document::Run(..) | Document::RunHistory(..) => RUN_MAX,
+        Document::Run(..) | Document::RunHistory(..) | Document::Event(_) => RUN_MAX,
         Document::Workflow(_) => WORKFLOW_MAX,
         Document::Artifact(_) => ARTIFACT_MAX,
         _ => DOCUMENT_MAX,
@@ -184,6 +188,9 @@ mod tests {
             DocumentId::Clock,
             DocumentId::HealthCheck,
             DocumentId::Artifact(ArtifactId("art_1".into())),
+            // Numbers with zero bytes inside.
+            DocumentId::Event(0),
+            DocumentId::Event(0x0100_0001),
         ];
         for document in &ids {
             assert_eq!(id(&key(document)).as_ref(), Some(document));

@@ -188,6 +188,7 @@ fn tells_people(command: &Command) -> bool {
         | Document::ReplayChunk(..)
         | Document::Run(..)
         | Document::RunHistory(..)
+        | Document::Event(_)
         | Document::Artifact(_) => false,
     })
 }

@@ -7,7 +7,8 @@ use wildmatch::WildMatch;
 
 use crate::store::engine::{Engine, on_every_engine};
 use crate::store::sample::{
-    IntoCommand, at, close, create, creation, error, everything, key_in, labels, object, patch, report, step,
+    IntoCommand, at, close, create, creation, error, everything, key_in, labels, object, patch, policies,
+    report, step,
 };
 
 on_every_engine! {
@@ -135,7 +136,9 @@ async fn fill_variously(engine: &Engine) {
     ];
     engine.all(commands).await;
     let fatal = Box::new(ItemError { fatal: true, ..error("1", at(50)) });
-    engine.one(Command::Report { key: key_in("uploads-2", "failed"), error: fatal }).await;
+    engine
+        .one(Command::Report { key: key_in("uploads-2", "failed"), error: fatal, policies: policies(0) })
+        .await;
     let closing = crate::store::sample::closing(at(60));
     engine.one(Command::Close { key: key_in("exports", "closed"), closing }).await;
 }

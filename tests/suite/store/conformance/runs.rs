@@ -1,8 +1,9 @@
 //! Runs: random stories, in which every engine and a plain model must agree on what may begin, on the ledger,
-//! and on what the windows of successful runs cover.
+//! on what the windows of successful runs cover, and on what receivers are told.
 //!
 //! `PROPTEST_CASES` is the number of stories for each engine.
 
+mod events;
 mod model;
 
 use std::sync::Arc;
@@ -12,15 +13,18 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use warden::model::item::{ItemPatch, Merge, RunEnd, RunEndKind};
 use warden::model::run::window::WindowPolicy;
-use warden::model::run::{Counts, Hold, JobPolicy, ReleaseAs, Requirement, Single, Truncate, Unmet};
+use warden::model::run::{
+    Counts, Hold, JobPolicy, ReleaseAs, Requirement, RunStatus, Single, Truncate, Unmet,
+};
 use warden::model::{
-    CloseOutcome, ItemError, JobName, Moment, Policies, Policy, RunEntry, RunHistory, RunPolicy, Timestamp,
-    WorkflowName,
+    CloseOutcome, EventSet, ItemError, JobName, Moment, Policies, Policy, RunEntry, RunHistory, RunPolicy,
+    Timestamp, WorkflowName,
 };
 use warden::store::{
     Command, Creation, Document, DocumentId, DocumentSet, ListDocuments, Outcome, RunCreation, of_kind,
 };
 
+use self::events::{Told, steady};
 use self::model::{Model, WORKFLOWS};
 use crate::store::engine::Engine;
 use crate::store::sample::{IntoCommand as _, at, creation, error, key_in, workflow};
@@ -50,6 +54,10 @@ pub enum Turn {
     Hold(usize),
     Release(usize, ReleaseAs),
     OpenWaiting(usize),
+    /// Has the run that has so many newer ones noted as overdue.
+    NoteOverdue(usize, usize),
+    /// The events so far become deliveries.
+    Deliver,
     Wait(i64),
     /// What is closed is forgotten, and the ledger loses the ended runs below the newest so many.
     Sweep(usize, u64),
@@ -78,6 +86,8 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
         1 => of().prop_map(Turn::Hold),
         3 => (of(), release).prop_map(|(of, release)| Turn::Release(of, release)),
         4 => of().prop_map(Turn::OpenWaiting),
+        3 => (of(), 0..4_usize).prop_map(|(of, back)| Turn::NoteOverdue(of, back)),
+        1 => Just(Turn::Deliver),
         6 => (1..7_200_000_i64).prop_map(Turn::Wait),
         2 => (of(), 0..5_u64).prop_map(|(of, kept)| Turn::Sweep(of, kept)),
         1 => Just(Turn::Restart),
@@ -92,11 +102,18 @@ fn tell(cases: u32, engine: fn() -> Engine) {
     TestRunner::new(config)
         .run(&turns(), |turns| {
             runtime.block_on(async {
-                let mut telling =
-                    Telling { engine: engine(), model: Model::default(), now: at(0), created: 0 };
+                let mut telling = Telling {
+                    engine: engine(),
+                    model: Model::default(),
+                    told: Told::default(),
+                    now: at(0),
+                    created: 0,
+                };
                 for turn in turns {
+                    let before = telling.model.standings();
                     telling = telling.turn(turn).await;
                     telling.compare().await;
+                    telling.told.compare(&telling.engine, &before, &telling.model).await;
                 }
             });
             Ok(())
@@ -132,7 +149,9 @@ impl Policies for Configured {
             _ => RunPolicy { single: Single::Supersede, ..RunPolicy::default() },
         };
         let second = Duration::from_secs(1);
-        Arc::new(Policy { runs: Arc::new(runs), ..Policy::bare(second, second) })
+        let all = (Arc::from("chain"), EventSet::of_items());
+        let events = [all].into_iter().collect();
+        Arc::new(Policy { runs: Arc::new(runs), events, ..Policy::bare(second, second) })
     }
 }
 
@@ -153,6 +172,7 @@ fn requires(within: Option<Duration>, otherwise: Unmet) -> Requirement {
 struct Telling {
     engine: Engine,
     model: Model,
+    told: Told,
     now: Timestamp,
     /// Items so far, which name the next one.
     created: usize,
@@ -202,7 +222,9 @@ impl Telling {
                     self.created += 1;
                     let error = ItemError { fatal: true, ..error(&self.created.to_string(), self.now) };
                     let key = key_in(WORKFLOWS[of], &id);
-                    self.engine.one(Command::Report { key, error: Box::new(error) }).await;
+                    self.engine
+                        .one(Command::Report { key, error: Box::new(error), policies: policies.clone() })
+                        .await;
                     self.model.fail(of, &id);
                 }
             }
@@ -239,6 +261,20 @@ impl Telling {
                 while self.engine.one(open()).await == Outcome::Partly {}
                 self.model.open_waiting(of, self.now);
             }
+            Turn::NoteOverdue(of, back) => {
+                if let Some(id) = self.model.unclosed(of, back) {
+                    let item = self.engine.get(key_in(WORKFLOWS[of], &id)).await.unwrap().unwrap();
+                    let deadline = steady(item.deadline);
+                    let is_open = self.model.standings()[&id].0 == RunStatus::Open;
+                    let is_due = is_open && deadline <= self.now;
+                    let command = Command::NoteOverdue { number: item.number, policies, now };
+                    let due = is_due.then_some((id, deadline.as_millis()));
+                    self.told.note_overdue(&self.engine, command, due).await;
+                    let after = self.engine.get(item.key()).await.unwrap().unwrap();
+                    assert_eq!(after.version, item.version, "clients see no other item");
+                }
+            }
+            Turn::Deliver => self.told.deliver(&self.engine).await,
             Turn::Wait(millis) => self.now = self.now.moved(millis),
             Turn::Sweep(of, kept) => {
                 for id in self.model.forget_closed(of) {

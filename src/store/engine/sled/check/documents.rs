@@ -24,6 +24,7 @@ pub(super) fn name(key: &[u8]) -> String {
         Some(DocumentId::RunHistory(name)) => format!("the history of the runs of the workflow {name}"),
         Some(DocumentId::Clock) => "the clock anchor".into(),
         Some(DocumentId::Artifact(id)) => format!("the artifact {}", id.0),
+        Some(DocumentId::Event(number)) => format!("the event {number}"),
         Some(DocumentId::HealthCheck) => "the last health-check write".into(),
         None => format!("the document {:?}", String::from_utf8_lossy(key)),
     }

@@ -176,7 +176,7 @@ impl Model {
                 Some(version) if *version != item.version => Err(Outcome::VersionMismatch(item.version)),
                 _ => change_by_patch(item, patch),
             }),
-            Command::Report { key, error } => self.change(key, |item| {
+            Command::Report { key, error, .. } => self.change(key, |item| {
                 if item.detail().errors.iter().any(|known| known.id == error.id) {
                     return Err(Outcome::Changed(Box::new(item.clone())));
                 }
@@ -217,7 +217,9 @@ impl Model {
             Command::EndRun { .. }
             | Command::Hold { .. }
             | Command::Release { .. }
-            | Command::OpenWaiting { .. } => unreachable!("these stories have no runs"),
+            | Command::OpenWaiting { .. }
+            | Command::NoteOverdue { .. }
+            | Command::TellEvent { .. } => unreachable!("these stories have no runs"),
             Command::Forget(number) => {
                 if let Some(key) = self.closed_by_number(*number) {
                     self.forget(&key);
@@ -267,6 +269,7 @@ impl Model {
             Document::HealthCheck(_) => {}
             Document::Run(..) | Document::RunHistory(..) => unreachable!("these stories have no runs"),
             Document::Artifact(_) => panic!("artifacts have commands of their own"),
+            Document::Event(_) => unreachable!("nobody asks for events in these stories"),
         }
     }
 

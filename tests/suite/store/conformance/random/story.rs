@@ -13,8 +13,8 @@ use warden::model::item::{
     StepOutcome, StepStatus,
 };
 use warden::model::{
-    ClockTime, CloseOutcome, Delivery, DeliveryStatus, IncidentId, IncidentStatus, ItemError, ItemFilter,
-    ItemKey, ItemNumber, ItemState, LeaseCommand, LeaseId, ReplayChunk, ReplayId, Timestamp,
+    ClockTime, CloseOutcome, Delivery, DeliveryStatus, EventSet, IncidentId, IncidentStatus, ItemError,
+    ItemFilter, ItemKey, ItemNumber, ItemState, LeaseCommand, LeaseId, ReplayChunk, ReplayId, Timestamp,
 };
 use warden::store::{Claim, Command, Creation, Document, DocumentId, StepReport};
 
@@ -196,6 +196,7 @@ impl Action {
                     retention: Duration::from_millis(*retention),
                     keep_payload: Duration::from_millis(*keep_payload),
                     ended_at: None,
+                    events: EventSet::NONE,
                 },
             },
             Self::Patch { key: name, deadline, label, progress, if_version } => Command::Patch {
@@ -213,7 +214,7 @@ impl Action {
             },
             Self::Report { key: name, id, fatal, data } => {
                 let error = ItemError { fatal: *fatal, data: data.clone(), ..error(&id.to_string(), now) };
-                Command::Report { key: key(name), error: Box::new(error) }
+                Command::Report { key: key(name), error: Box::new(error), policies: policies(0) }
             }
             Self::Claim(name, time, overdue) => Command::Claim(Box::new(Claim {
                 number: number(model, name),

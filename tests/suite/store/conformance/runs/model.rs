@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use warden::model::run::{HeldFor, ReleaseAs, RunStatus, Window};
 use warden::model::{CloseOutcome, RunEntry, RunHistory, Timestamp};
 
+use super::events::Standings;
+
 pub const WORKFLOWS: [&str; 4] = ["load", "report", "free", "takeover"];
 const HOLD_AFTER: [Option<usize>; 4] = [Some(2), None, Some(3), None];
 const HOUR: i64 = 3_600_000;
@@ -100,6 +102,12 @@ impl Model {
             let from = watermark.unwrap_or(crate::store::sample::at(-24 * HOUR));
             run.windows = vec![Window { from: Some(from), to: now }];
         }
+    }
+
+    /// How each run stands, by the id of its item, and whether that is closed.
+    pub fn standings(&self) -> Standings {
+        let runs = self.workflows.iter().flat_map(|workflow| &workflow.runs);
+        runs.map(|run| (run.id.clone(), (run.status, run.is_closed))).collect()
     }
 
     /// Whether the latest run of what is required counts.
