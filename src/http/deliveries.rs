@@ -1,4 +1,4 @@
-//! Deliveries of all incidents: listing and resending.
+//! Deliveries: listing and resending.
 
 use warden_api::Page;
 
@@ -32,14 +32,17 @@ pub async fn list(
     Ok(Json(Page { data, next_cursor }))
 }
 
+/// How many deliveries are read at once for a page of which the token may include few.
+const READ_AT_ONCE: usize = 500;
+
 /// A page of the deliveries whose workflows the token includes. It is always filled, because the position
 /// where a partial page ends would reveal others.
 async fn visible_page(services: &Services, mut question: ListDeliveries) -> Result<DeliveryPage, Problem> {
     let limit = question.limit;
     let mut data: Vec<Delivery> = Vec::new();
     loop {
-        // One more than the page, to know whether another follows.
-        question.limit = limit + 1;
+        // Most may be of workflows that the token does not include, and each query costs a scan of all ids.
+        question.limit = (limit + 1).max(READ_AT_ONCE);
         let page = services.alerting.list_deliveries(question.clone()).await?;
         data.extend(services.visible_deliveries(page.data).await?);
         question.before = page.next;

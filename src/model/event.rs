@@ -1,7 +1,7 @@
 //! Events of items: what receivers may ask for besides incidents.
 //!
 //! An event is written by the command that makes it happen, if a receiver of the workflow asks for it, and is
-//! removed by the command that writes its deliveries. So a crash loses none and repeats none.
+//! removed by the command that writes its deliveries. So a crash loses none, and tells none under two ids.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::run::Window;
-use super::{CloseOutcome, Event, ItemKey, ItemNumber, Labels, RunEntry, Timestamp};
+use super::{ClockTime, CloseOutcome, Event, ItemKey, ItemNumber, Labels, RunEntry, Timestamp};
 
 /// A set of kinds of events.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -97,6 +97,7 @@ pub struct ItemEvent {
     pub item: ItemNumber,
     pub key: ItemKey,
     pub created_at: Timestamp,
+    pub deadline: ClockTime,
     #[serde(default)]
     pub labels: Labels,
     /// If it is closed.

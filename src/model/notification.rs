@@ -91,6 +91,7 @@ pub struct ItemSubject {
     pub id: Arc<str>,
     pub workflow: Arc<str>,
     pub created_at: Timestamp,
+    pub deadline: Timestamp,
     pub labels: Labels,
     /// If it is closed.
     pub outcome: Option<CloseOutcome>,

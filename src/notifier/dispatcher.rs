@@ -1,4 +1,4 @@
-//! The queues of all receivers, and the topics whose reachability has changed. Pure.
+//! The queues of all receivers, and the incidents whose reachability has changed. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -122,7 +122,7 @@ impl Dispatcher {
         held.reduce(|left, right| [left, right].into_iter().flatten().min())
     }
 
-    /// The topics for which reachability has changed since the last call.
+    /// The incidents for which reachability has changed since the last call.
     pub(super) fn take_changed(&mut self) -> BTreeSet<Topic> {
         std::mem::take(&mut self.changed)
     }
@@ -149,9 +149,12 @@ impl Dispatcher {
         let was_failing = topic.is_some_and(|topic| queue.is_failing(topic));
         let done = change(queue);
         if queue.is_down() != was_down {
-            self.changed.extend(queue.topics().cloned());
+            // Nothing depends on whether events of items reach anybody.
+            let incidents = queue.topics().filter(|topic| matches!(topic, Topic::Incident(_)));
+            self.changed.extend(incidents.cloned());
         }
-        let changed = topic.filter(|topic| queue.is_failing(topic) != was_failing);
+        let is_incident = |topic: &&Topic| matches!(topic, Topic::Incident(_));
+        let changed = topic.filter(is_incident).filter(|topic| queue.is_failing(topic) != was_failing);
         self.changed.extend(changed.cloned());
         done
     }

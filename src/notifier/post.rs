@@ -298,6 +298,7 @@ fn sample_of_item(receiver: &str, url: String, wall: Timestamp) -> ItemNotificat
             id: TEST.into(),
             workflow: TEST.into(),
             created_at: wall,
+            deadline: wall,
             labels: Labels::default(),
             outcome: None,
             run: None,

@@ -11,8 +11,8 @@
 //!   next lane, due or not.
 //! - The resolution of an incident whose items are in trouble in another one waits until the receiver was
 //!   told of that one, or that delivery is dead: nobody should mistake it for an all-clear.
-//! - What has waited 24 h for a paused receiver becomes dead without an attempt, so that nothing grows
-//!   without bound.
+//! - What has waited 24 h for a paused receiver becomes dead without an attempt, and so do events of items
+//!   while the circuit is open: there can be very many, and one attempt a minute would never reach them.
 //! - What an attempt shows about the receiver applies to all lanes: when the circuit closes or the receiver
 //!   is resumed, everything that waits is due.
 
@@ -191,6 +191,12 @@ impl ReceiverQueue {
 
     /// When the next task is due; `None` if nothing waits or nothing may go.
     pub(super) fn ready_at(&self) -> Option<Timestamp> {
+        let outdated_at = self.outdated().map(|(at, _)| at);
+        self.turn_at().into_iter().chain(outdated_at).min()
+    }
+
+    /// When the turn of the next lane comes.
+    fn turn_at(&self) -> Option<Timestamp> {
         let (first_due, _) = self.planned.first()?;
         if self.pause.is_some() {
             return (self.under_way < self.concurrency).then_some(*first_due);
@@ -214,7 +220,7 @@ impl ReceiverQueue {
     /// deliveries after their 24 h.
     pub(super) fn begin(&mut self, moment: Moment) -> Option<Task> {
         let now = moment.now;
-        let topic = self.next(now)?;
+        let Some(topic) = self.next(now) else { return self.give_up_outdated(moment) };
         let lane = self.lanes.get_mut(&topic)?;
         let first = lane.waiting.front().cloned()?;
         self.under_way += 1;
@@ -229,9 +235,28 @@ impl ReceiverQueue {
         Some(Task::Send(first))
     }
 
+    /// While the circuit is open: of the lanes of items the one that is due first, and when it is given up.
+    fn outdated(&self) -> Option<(Timestamp, (Timestamp, Topic))> {
+        self.breaker.probe_at().filter(|_| self.pause.is_none() && self.under_way < self.concurrency)?;
+        let place = self.planned.iter().find(|(_, topic)| matches!(topic, Topic::Item(_)))?;
+        let first = self.lanes.get(&place.1)?.waiting.front()?;
+        Some((first.gives_up_at(), place.clone()))
+    }
+
+    fn give_up_outdated(&mut self, moment: Moment) -> Option<Task> {
+        let (_, place) = self.outdated().filter(|(at, _)| *at <= moment.now)?;
+        let since = moment.wall(self.breaker.open_since()?);
+        let lane = self.lanes.get_mut(&place.1)?;
+        let first = lane.waiting.front().cloned()?;
+        (lane.planned_at, lane.under_way) = (None, Some(Errand::GivingUp));
+        self.planned.remove(&place);
+        self.under_way += 1;
+        Some(Task::GiveUp(first, format!("the receiver has been failing since {since}")))
+    }
+
     /// The lane whose turn it is.
     fn next(&mut self, now: Timestamp) -> Option<Topic> {
-        while self.ready_at().is_some_and(|at| at <= now) {
+        while self.turn_at().is_some_and(|at| at <= now) {
             let (_, topic) = self.planned.pop_first()?;
             if let Some(lane) = self.lanes.get_mut(&topic) {
                 lane.planned_at = None;

@@ -1,8 +1,8 @@
 //! Per workflow, the number of items, including closed ones, of artifacts, the open incidents, and whether it
-//! has runs; and the artifacts that are removed with the item of their run.
+//! has runs; the artifacts that are removed with the item of their run; and the number of events.
 //!
-//! Commands decide by it, without a search, whether a workflow created on first use may be removed, and which
-//! artifacts go with an item. It is derived, and counted when an engine opens.
+//! Commands decide by it, without a search, whether a workflow created on first use may be removed, which
+//! artifacts go with an item, and whether one more event may be written. It is derived, and counted when an engine opens.
 //!
 //! A workflow is in use while it has artifacts, as they outlive their items: who may see them is decided by
 //! its name.
@@ -32,22 +32,29 @@ pub(super) struct Holdings {
     stored: usize,
     open_incidents: HashMap<IncidentId, WorkflowName>,
     artifacts: usize,
+    events: usize,
     /// The artifacts that are removed with an item.
     of_runs: HashMap<ItemKey, BTreeSet<ArtifactId>>,
 }
 
 impl Holdings {
     /// The documents that are counted when an engine opens.
-    pub(super) const OF: [DocumentSet; 4] =
-        [DocumentSet::Workflows, DocumentSet::Incidents, DocumentSet::RunHistories, DocumentSet::Artifacts];
+    pub(super) const OF: [DocumentSet; 5] = [
+        DocumentSet::Workflows,
+        DocumentSet::Incidents,
+        DocumentSet::RunHistories,
+        DocumentSet::Artifacts,
+        DocumentSet::Events,
+    ];
 
-    /// Counts a written document; an artifact only if it is new.
+    /// Counts a written document; an artifact or an event only if it is new.
     pub(super) fn put(&mut self, document: &Document) {
         match document {
             Document::Workflow(workflow) => self.add_workflow(&workflow.name),
             Document::Incident(incident) => self.put_incident(incident),
             Document::RunHistory(workflow, _) => self.change(workflow, |held| held.has_runs = true),
             Document::Artifact(artifact) => self.add_artifact(artifact),
+            Document::Event(_) => self.events += 1,
             _ => {}
         }
     }
@@ -58,6 +65,7 @@ impl Holdings {
             DocumentId::Workflow(name) => self.remove_workflow(name),
             DocumentId::Incident(id) => self.remove_incident(id),
             DocumentId::RunHistory(workflow) => self.change(workflow, |held| held.has_runs = false),
+            DocumentId::Event(_) => self.events -= 1,
             _ => {}
         }
     }
@@ -82,6 +90,11 @@ impl Holdings {
     /// The number of stored artifacts.
     pub(super) fn artifact_count(&self) -> usize {
         self.artifacts
+    }
+
+    /// The number of events that have no deliveries yet.
+    pub(super) fn event_count(&self) -> usize {
+        self.events
     }
 
     /// Those that are removed with this item.

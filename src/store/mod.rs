@@ -32,7 +32,7 @@ pub mod record;
 
 pub use check::{CheckError, Finding, GenerationHeld, LogHeld, Report};
 pub use command::{
-    ArtifactClaim, ArtifactCommand, Claim, Command, Creation, DELIVERIES_MAX, Growth, Outcome,
+    ArtifactClaim, ArtifactCommand, Claim, Command, Creation, DELIVERIES_MAX, EVENTS_MAX, Growth, Outcome,
     REPLAY_CHUNKS_MAX, Registration, RunCreation, StepReport, Visible,
 };
 pub use document::{Document, DocumentId, DocumentOrder, DocumentSet, ListDocuments, of_kind};

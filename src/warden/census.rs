@@ -367,7 +367,7 @@ impl State {
             let key = census.add_troubled(IncidentKind::Overdue, class.group.clone(), placed);
             self.touched.insert(key.clone());
             self.redrivable.put(placed, ItemState::Overdue);
-            self.untold.note(number, &self.policies.policy(&class.workflow));
+            self.untold.note(number, &class.workflow, &self.policies.policy(&class.workflow));
             return Some(key);
         }
         let policy = self.policies.policy(&class.workflow);

@@ -115,7 +115,7 @@ impl Warden {
         };
         let replays = Arc::new(Replays::new(&context, replays));
         let silences = Arc::new(Silences::new(&context, known_silences.clone()));
-        let events = Arc::new(Events::new(&context, known_events, external_url.clone()));
+        let events = Arc::new(Events::new(&context, known_events, notifier.clone(), external_url.clone()));
         let (alerting, asked) = Alerting::new(
             &context,
             AlertingParts {

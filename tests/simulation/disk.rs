@@ -91,6 +91,11 @@ impl Disk {
         &self.claimable
     }
 
+    /// What is written of runs.
+    pub fn runs(&self) -> &Written {
+        &self.runs
+    }
+
     /// A command is written for good: nothing that it says is to break what people were promised.
     pub fn write(&self, store: &MemoryStore, command: Command) -> Outcome {
         if let [Document::Incident(incident), deliveries @ ..] = command.documents() {

@@ -12,7 +12,8 @@
 //!
 //! Also: no item has two holders, no token is given out twice, no replay sends what it had finished, and no
 //! item belongs to a workflow that does not exist. No acknowledged change of an artifact is lost, a change of
-//! many is whole, and no two claimants get the same one.
+//! many is whole, and no two claimants get the same one. Whoever asks for events of runs hears each once, in
+//! the order in which they happened.
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
@@ -22,6 +23,7 @@
 
 mod artifacts;
 mod calm;
+mod chain;
 mod claimable;
 mod clients;
 mod clock;

@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use serde::de::IgnoredAny;
 use warden::model::notification::Notification;
-use warden::model::{Clock, DeliveryId, Event, ItemId, ItemKey, Timestamp, WorkflowName};
+use warden::model::{Clock, DeliveryId, Event, ItemId, ItemKey, ItemNotification, Timestamp, WorkflowName};
 use warden::outbound::{Outbound, OutboundError, OutboundRequest, OutboundResponse};
 
+use crate::chain::{CHAIN, Chain};
 use crate::clock::SimulatedClock;
 use crate::dice::Dice;
 use crate::digest::digest;
@@ -69,6 +71,7 @@ struct Host {
     /// taken note of it.
     quiet: Option<(Timestamp, Timestamp)>,
     story: Story,
+    chain: Chain,
 }
 
 struct State {
@@ -95,8 +98,9 @@ impl Network {
         dice: Dice,
     ) -> Arc<Self> {
         let host = |name: &&str| {
-            let story = Story::default();
-            (format!("{name}.test"), Host { mood: Mood::Up, since: Timestamp::MIN, quiet: None, story })
+            let (story, chain) = (Story::default(), Chain::default());
+            let (mood, since) = (Mood::Up, Timestamp::MIN);
+            (format!("{name}.test"), Host { mood, since, quiet: None, story, chain })
         };
         let hosts = hosts.iter().map(host).collect();
         let state = State { hosts, wrong: Vec::new(), calls: 0 };
@@ -191,6 +195,9 @@ impl Network {
             return self.target.take(&posted);
         }
         let webhook_id = header(request, "webhook-id");
+        if host_of(request) == format!("{CHAIN}.test") {
+            return self.take_event(webhook_id, request);
+        }
         let notification: Notification =
             serde_json::from_slice(&request.body).expect("a notification in the standard form");
         let host = host_of(request);
@@ -201,6 +208,24 @@ impl Network {
         if let Some(wrong) = story.hear(webhook_id, notification) {
             state.wrong.push(format!("{host} heard {wrong}"));
         }
+    }
+
+    /// An event of an item has arrived.
+    fn take_event(&self, webhook_id: String, request: &OutboundRequest) {
+        let notification: ItemNotification =
+            serde_json::from_slice(&request.body).expect("a notification in the standard form");
+        let (event, id) = (notification.event.as_str(), &notification.data.id);
+        self.history.tell(|| format!("{CHAIN} heard {webhook_id}: {event} of {id}"));
+        let mut state = self.lock();
+        let chain = &mut state.hosts.get_mut(&host_of(request)).expect("a host that there is").chain;
+        if let Some(wrong) = chain.hear(webhook_id, &notification) {
+            state.wrong.push(format!("{CHAIN} heard {wrong}"));
+        }
+    }
+
+    /// Looks at what the receiver of events has heard.
+    pub fn chain<T>(&self, look: impl FnOnce(&Chain) -> T) -> T {
+        look(&self.lock().hosts[&format!("{CHAIN}.test")].chain)
     }
 
     async fn answer(&self, request: &OutboundRequest) -> Result<OutboundResponse, OutboundError> {
@@ -302,7 +327,7 @@ fn header(request: &OutboundRequest, name: &str) -> String {
 
 /// What is told, if anything is.
 fn event_of(request: &OutboundRequest) -> Option<Event> {
-    let notification: Option<Notification> = serde_json::from_slice(&request.body).ok();
+    let notification: Option<Notification<IgnoredAny>> = serde_json::from_slice(&request.body).ok();
     notification.filter(|_| posted(request).is_none()).map(|notification| notification.event)
 }
 

@@ -13,6 +13,7 @@ use warden::store::ListDeliveries;
 use warden::warden::silences::{MakeSilence, Until};
 use warden::warden::{IncidentAction, ReplayAction, StartReplay, Warden};
 
+use crate::chain::CHAIN;
 use crate::clock::SimulatedClock;
 use crate::dice::Dice;
 use crate::history::History;
@@ -40,7 +41,10 @@ impl Operator {
             30..45 => self.silence().await,
             45..52 => self.end_silence().await,
             52..58 => self.resend().await,
-            58..62 => drop(self.warden.alerting.test_receiver(self.dice.pick::<&str>(&RECEIVERS)).await),
+            58..62 => {
+                let receiver = if self.dice.chance(200) { CHAIN } else { *self.dice.pick(&RECEIVERS) };
+                drop(self.warden.alerting.test_receiver(receiver).await);
+            }
             62..80 => self.replay().await,
             80..92 => self.steer().await,
             _ => self.delete_workflow().await,

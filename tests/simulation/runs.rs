@@ -4,7 +4,7 @@
 //! it, and waits for it. The ledger loses nothing here: it is compared with all that was acknowledged.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use futures_util::FutureExt as _;
 use warden::model::item::RunEndKind;
@@ -20,6 +20,7 @@ use warden::warden::Warden;
 use warden::warden::intake::{CreateItem, Deadline, Done, Plan, RunTerms};
 use warden::warden::runs::{EndRun, Since, WaitForRuns, Waited};
 
+use crate::chain::Courses;
 use crate::clients::{Client, encoding_of};
 use crate::history::Seen;
 use crate::items::content;
@@ -141,9 +142,18 @@ impl Client {
 
 /// What is written of runs, in the order in which it is.
 #[derive(Default)]
-pub struct Written(Mutex<BTreeSet<u64>>);
+pub struct Written {
+    /// The failures in a row of `nightly`.
+    failures: Mutex<BTreeSet<u64>>,
+    courses: Mutex<Courses>,
+}
 
 impl Written {
+    /// How runs stood, one after the other.
+    pub fn courses(&self) -> MutexGuard<'_, Courses> {
+        self.courses.lock().expect("nothing panics under the lock")
+    }
+
     /// Holds a command that was written against what was there before, reckoned from the ledger alone.
     pub fn check(
         &self,
@@ -153,7 +163,8 @@ impl Written {
         outcome: &Outcome,
     ) -> Result<(), String> {
         let after = Ledgers::of(store);
-        let mut failures = self.0.lock().expect("nothing panics under the lock");
+        self.courses().note(&after);
+        let mut failures = self.failures.lock().expect("nothing panics under the lock");
         for (name, entries) in &after.0 {
             let was = |number: u64| before.0.get(name)?.iter().find(|entry| entry.number == number);
             let open = entries.iter().filter(|entry| entry.status == RunStatus::Open).count();
@@ -226,6 +237,11 @@ impl Ledgers {
     pub fn of(store: &MemoryStore) -> Self {
         let ledger_of = |name: &'static str| (name, ledger(store, &WorkflowName::new(name).expect("a name")));
         Self(RUN_WORKFLOWS.map(ledger_of).into())
+    }
+
+    /// With the names of their workflows.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, &RunEntry)> {
+        self.0.iter().flat_map(|(name, entries)| entries.iter().map(|entry| (*name, entry)))
     }
 
     /// Whether the latest run of `nightly` has succeeded, or it never ran.

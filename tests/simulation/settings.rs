@@ -71,10 +71,15 @@ impl Settings {
             retry = {{ max = 2, backoff = "5s..1m", jitter = 0.2 }}
             redrive = {{ url = "http://target.test/redrive", after = "2m", max_attempts = 2, rate = "1/s" }}
             fallback = ["manager"]
+            [receivers.chain]
+            url = "http://chain.test/hook"
+            events = ["run.started", "run.completed", "run.failed", "run.aborted", "run.overdue", "item.closed"]
             [workflows.nightly]
+            receivers = ["oncall", "chain"]
             hold_after = 2
             [workflows.nightly.jobs.all]
             [workflows.summary]
+            receivers = ["oncall", "chain"]
             requires = [{{ workflow = "nightly", else = "held" }}]
             "#
         );

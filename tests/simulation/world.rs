@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use warden::model::{Clock, Timestamp};
 
+use crate::chain::CHAIN;
 use crate::clock::SimulatedClock;
 use crate::dice::Dice;
 use crate::digest::Digest;
@@ -30,9 +31,10 @@ pub const MADE_UP_MAX: usize = 2;
 pub const SPLIT_WORKFLOW: &str = "reports";
 /// By which it is.
 pub const REGIONS: [&str; 3] = ["eu", "us", "asia"];
+/// Those that are told of incidents.
 pub const RECEIVERS: [&str; 3] = ["oncall", "chat", "manager"];
 /// All that can be called.
-pub const HOSTS: [&str; 4] = ["oncall", "chat", "manager", "target"];
+pub const HOSTS: [&str; 5] = ["oncall", "chat", "manager", CHAIN, "target"];
 /// 2026-01-01T00:00:00Z.
 /// By how much somebody sets the wall clock at most, from one extreme to the other.
 const WALL_STEP_MAX: Duration = Duration::from_secs(7_200);

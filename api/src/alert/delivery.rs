@@ -13,8 +13,8 @@ use crate::word::{DeliveryStatus, Event, Word};
 pub struct Delivery {
     /// Also the `webhook-id` of every attempt.
     pub id: Arc<str>,
-    /// The id of the incident; null if it is about an item.
-    pub incident: Option<Arc<str>>,
+    /// The id of the incident; empty if it is about an item.
+    pub incident: Arc<str>,
     /// The item; null if it is about an incident.
     pub item: Option<ItemName>,
     /// The name of the receiver.

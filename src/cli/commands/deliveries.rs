@@ -101,10 +101,9 @@ impl Row for Delivery {
 
 /// The incident or the item.
 fn about(delivery: &Delivery) -> String {
-    match (&delivery.incident, &delivery.item) {
-        (Some(incident), _) => incident.to_string(),
-        (None, Some(item)) => format!("{}/{}", item.workflow, item.id),
-        (None, None) => String::new(),
+    match &delivery.item {
+        Some(item) => format!("{}/{}", item.workflow, item.id),
+        None => delivery.incident.to_string(),
     }
 }
 

@@ -203,7 +203,7 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[receivers.a]\nurl = \"http://x\"\nevents = [\"incident\", \"run.complete\"]",
-        "3:24: receivers.a.events[1]: \"run.complete\" is no event; did you mean \"run.completed\"?",
+        "3:23: receivers.a.events[1]: \"run.complete\" is no event; did you mean \"run.completed\"?",
     ),
     (
         "[receivers.a]\nurl = \"http://x\"\nevents = [\"incident.opened\"]",
@@ -212,7 +212,7 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[receivers.a]\nurl = \"http://x\"\nevents = [\"incident\", \"incident\"]",
-        "3:24: receivers.a.events[1]: names \"incident\" a second time",
+        "3:23: receivers.a.events[1]: names \"incident\" a second time",
     ),
     (
         "[receivers.a]\nurl = \"http://x\"\nformat = \"alertmanager\"\nevents = [\"item.closed\"]",

@@ -1,6 +1,8 @@
 //! Metrics read from the services at a scrape.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -34,6 +36,8 @@ pub struct Figures {
     timers: (usize, usize),
     incidents: usize,
     receivers: Vec<ReceiverStatus>,
+    /// Events, by receiver.
+    dropped: HashMap<Arc<str>, u64>,
     oldest_waiting: Duration,
     drift: Duration,
     silences: usize,
@@ -78,6 +82,7 @@ impl Figures {
             incidents: warden.alerting.open_incidents(),
             oldest_waiting: oldest.map_or(Duration::ZERO, |since| now.since(since)),
             receivers,
+            dropped: warden.events.dropped().into_iter().collect(),
             drift: Duration::from_millis(warden.clock.drift().unsigned_abs()),
             silences: warden.silences.active(),
             waiting_claims: warden.recovery.waiting_claims(),
@@ -134,6 +139,17 @@ impl Figures {
         for ReceiverStatus { name, waiting, .. } in &self.receivers {
             let labels = [("receiver", &**name)];
             ConstGauge::new(float(*waiting as u64)).encode(family.encode_family(&labels)?)?;
+        }
+        let mut family = encoder.encode_descriptor(
+            "receiver_events_dropped",
+            "Events of items that were not sent since too many deliveries waited for the receiver",
+            None,
+            MetricType::Counter,
+        )?;
+        for ReceiverStatus { name, .. } in &self.receivers {
+            let dropped = self.dropped.get(name).copied().unwrap_or_default();
+            let labels = [("receiver", &**name)];
+            ConstCounter::new(dropped).encode(family.encode_family(&labels)?)?;
         }
         let mut family = encoder.encode_descriptor(
             "receiver_attempt_duration",

@@ -144,7 +144,7 @@ checked_later! {
     OfLease;
     /// The workflow of the incident.
     OfIncident;
-    /// The workflow of the delivery's incident.
+    /// The workflow of the delivery's incident or item.
     OfDelivery;
     /// The workflows of the silence.
     OfSilence;

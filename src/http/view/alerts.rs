@@ -91,7 +91,7 @@ impl From<DeliveryFacts> for warden_api::Delivery {
                 }
             }
         }
-        let incident = delivery.incident().map(|incident| incident.0.clone());
+        let incident = delivery.incident().map(|incident| incident.0.clone()).unwrap_or_default();
         Self {
             id: delivery.id.0,
             incident,

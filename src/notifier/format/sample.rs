@@ -80,6 +80,7 @@ fn bare_item(event: Event) -> ItemNotification {
             id: "2026-01-01".into(),
             workflow: "nightly".into(),
             created_at,
+            deadline: timestamp,
             labels: Labels::default(),
             outcome: None,
             run: is_of_run.then(|| Box::new(run())),

@@ -1,6 +1,7 @@
 //! Single situations of the queue.
 
 mod endings;
+mod events;
 mod paused;
 mod properties;
 mod refreshes;

@@ -8,6 +8,10 @@ use crate::model::run::{RunStatus, Window};
 use crate::model::{Delivery, Event, EventSet, ItemEvent, ItemNumber, Moment, Policies, RunEntry, Timestamp};
 use crate::store::{Change, Document, DocumentId};
 
+/// The most events that wait for their deliveries. Further ones are not written: closes must not fill a disk
+/// that has no room for deliveries.
+pub const EVENTS_MAX: usize = 20_000;
+
 /// What receivers ask for, and when the change is made.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Telling {
@@ -99,6 +103,9 @@ fn tell<R: Rows>(
     changes: &mut Vec<Change>,
 ) -> Result<(), R::Error> {
     let Some(event) = event.filter(|event| telling.wanted.contains(*event)) else { return Ok(()) };
+    if rows.holdings().event_count() >= EVENTS_MAX {
+        return Ok(());
+    }
     let number = rows.next_number()?.0;
     let mut run = item.run_entry();
     let params = run.as_mut().and_then(|run| run.params.take());
@@ -116,6 +123,7 @@ fn tell<R: Rows>(
         item: item.number,
         key: item.key(),
         created_at: item.created_at,
+        deadline: item.deadline,
         labels: item.labels.clone(),
         outcome: item.closed.map(|closed| closed.outcome),
         run: run.map(Box::<RunEntry>::new),

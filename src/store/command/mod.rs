@@ -16,6 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use self::artifacts::{ArtifactClaim, ArtifactCommand, Registration, Visible};
+pub use self::events::EVENTS_MAX;
 use self::events::Telling;
 pub use self::items::{Creation, StepReport};
 pub use self::leases::Claim;
@@ -82,7 +83,7 @@ pub enum Command {
     /// Opens the runs that wait for others and may begin. Outcomes: `Done`; `Partly` if the command must be
     /// repeated.
     OpenWaiting { workflow: WorkflowName, policies: Arc<dyn Policies>, now: Moment },
-    /// Takes note that a run is overdue, once for each deadline, if a receiver asks to be told of it.
+    /// Takes note that a run is overdue by `now`, once for each deadline, if a receiver asks to be told of it.
     /// Outcomes: `Done`, `StorageFull`.
     NoteOverdue { number: ItemNumber, policies: Arc<dyn Policies>, now: Moment },
     /// Replaces an event of an item by its deliveries, at most [`DELIVERIES_MAX`]; if the event is gone,
@@ -144,6 +145,7 @@ impl Command {
             Self::Create(_) => Growth::Items,
             Self::IfMatching { command, .. } => command.growth(),
             Self::Put(documents) if documents.iter().all(is_of_client) => Growth::Items,
+            Self::TellEvent { deliveries, .. } if deliveries.is_empty() => Growth::None,
             Self::Report { .. } | Self::NoteOverdue { .. } | Self::TellEvent { .. } => Growth::Detail,
             Self::Patch { patch: ItemPatch { labels, progress, counts, .. }, .. }
                 if labels.is_some() || progress.is_some() || counts.is_some() =>
@@ -171,7 +173,8 @@ fn is_of_client(document: &Document) -> bool {
 /// How much more space a command may need than it frees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Growth {
-    /// Hardly any. These commands work while the disk is full.
+    /// Hardly any: changes of an item, of its run and of the history of that, and one or two events. These
+    /// commands work while the disk is full.
     None,
     /// Progress, labels or an error of an existing item, changes of artifacts, and deliveries of events.
     /// Refused when the reserve is nearly used up.

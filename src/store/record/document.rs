@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 use super::artifact::{decode_artifact, encode_artifact};
 use super::{RecordError, damaged, expect_version};
 use crate::model::replay::ItemProgress;
-use crate::model::{ItemNumber, ReplayChunk, Timestamp};
+use crate::model::{Delivery, ItemNumber, ReplayChunk, Timestamp};
 use crate::store::{Document, DocumentId};
 
 const DOCUMENT_V1: u8 = 1;
+/// Of a delivery that is about an item, which has no incident.
+const DELIVERY_V2: u8 = 2;
 const REPLAY_CHUNK_V1: u8 = 1;
 
 pub fn encode(document: &Document) -> Vec<u8> {
@@ -18,7 +20,7 @@ pub fn encode(document: &Document) -> Vec<u8> {
         Document::Progress(_, progress) => encode_document(progress),
         Document::Silence(silence) => encode_document(silence),
         Document::Incident(incident) => encode_document(incident),
-        Document::Delivery(delivery) => encode_document(delivery),
+        Document::Delivery(delivery) => encode_delivery(delivery),
         Document::Replay(replay) => encode_document(replay),
         Document::Run(_, entry) => encode_document(entry),
         Document::RunHistory(_, history) => encode_document(history),
@@ -37,7 +39,7 @@ pub fn decode(id: &DocumentId, bytes: &[u8]) -> Result<Document, RecordError> {
         DocumentId::Progress(workflow) => Document::Progress(workflow.clone(), decode_document(bytes)?),
         DocumentId::Silence(_) => Document::Silence(decode_document(bytes)?),
         DocumentId::Incident(_) => Document::Incident(decode_document(bytes)?),
-        DocumentId::Delivery(..) => Document::Delivery(decode_document(bytes)?),
+        DocumentId::Delivery(..) => Document::Delivery(Box::new(decode_delivery(bytes)?)),
         DocumentId::Replay(_) => Document::Replay(decode_document(bytes)?),
         DocumentId::Run(workflow, _) => Document::Run(workflow.clone(), decode_document(bytes)?),
         DocumentId::RunHistory(workflow) => Document::RunHistory(workflow.clone(), decode_document(bytes)?),
@@ -71,6 +73,22 @@ pub fn decode_replay_chunk(index: u32, bytes: &[u8]) -> Result<ReplayChunk, Reco
     let body = expect_version(bytes, REPLAY_CHUNK_V1)?;
     let record: ReplayChunkRecordV1 = postcard::from_bytes(body).map_err(damaged)?;
     Ok(ReplayChunk { index, items: record.items })
+}
+
+/// In version 1 if it is about an incident, so that earlier versions can read it.
+pub fn encode_delivery(delivery: &Delivery) -> Vec<u8> {
+    let mut bytes = encode_document(delivery);
+    if delivery.incident().is_none() {
+        bytes[0] = DELIVERY_V2;
+    }
+    bytes
+}
+
+pub fn decode_delivery(bytes: &[u8]) -> Result<Delivery, RecordError> {
+    match bytes.split_first() {
+        Some((&DELIVERY_V2, body)) => serde_json::from_slice(body).map_err(damaged),
+        _ => decode_document(bytes),
+    }
 }
 
 pub fn encode_document<T: Serialize>(document: &T) -> Vec<u8> {

@@ -18,7 +18,8 @@ mod item;
 
 pub use self::artifact::{decode_artifact, encode_artifact};
 pub use self::document::{
-    decode, decode_document, decode_replay_chunk, encode, encode_document, encode_replay_chunk,
+    decode, decode_delivery, decode_document, decode_replay_chunk, encode, encode_delivery, encode_document,
+    encode_replay_chunk,
 };
 pub use self::item::{RecordedNames, decode_item, decode_names, encode_item};
 

@@ -29,12 +29,7 @@ impl Census {
             state.redrivable.adopt(state.policies.redriving()).into_iter().collect();
         let mut moving = Vec::new();
         for (name, census) in &mut state.workflows {
-            let policy = policies.policy(name);
-            if !former.policy(name).events.wanted().contains(Event::RunOverdue) {
-                let overdue = census.overdue.after(None, usize::MAX);
-                overdue.for_each(|(_, number)| state.untold.note(number, policy));
-            }
-            let group_by = &policy.alerting.group_by;
+            let group_by = &policies.policy(name).alerting.group_by;
             let is_split_otherwise = *census.group_by != **group_by;
             // Items may be left from the last time, if that was interrupted.
             if is_split_otherwise || begun.contains(name) || census.regrouped.is_some() {
@@ -43,6 +38,10 @@ impl Census {
                 moving.push((name.clone(), state.claimable.of(name)));
             }
         }
+        let listened = |name: &&WorkflowName| former.policy(name).events.wanted().contains(Event::RunOverdue);
+        let names: Vec<WorkflowName> =
+            state.workflows.keys().filter(|name| !listened(name)).cloned().collect();
+        names.iter().for_each(|name| state.note_overdue(name));
         self.wake(state);
         moving
     }

@@ -131,6 +131,8 @@ impl Observer for Census {
                 {
                     state.accounts.count_on(incident, moment.now);
                 }
+                Change::Put(Document::RunHistory(workflow, _)) => state.note_runs(workflow),
+                Change::Removed(DocumentId::RunHistory(workflow)) => state.forget_runs(workflow),
                 Change::Removed(DocumentId::Workflow(name)) => state.forget_workflow(name),
                 Change::Step { .. } | Change::Put(_) | Change::Removed(_) => {}
             }

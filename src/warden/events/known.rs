@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::WAITING_MAX;
+use super::{WAITING_BYTES_MAX, WAITING_MAX};
 use crate::model::{Delivery, DeliveryId, DeliveryStatus, ItemEvent, Timestamp, Topic};
-use crate::store::{Change, Document, DocumentId, Observer};
+use crate::store::{Change, Document, DocumentId, EVENTS_MAX, Observer};
 
 #[derive(Default)]
 pub struct KnownEvents {
@@ -28,8 +28,8 @@ struct State {
 
 /// A delivery that is stored.
 enum Kept {
-    /// For this receiver.
-    Waiting(Arc<str>),
+    /// For this receiver, with so many bytes.
+    Waiting(Arc<str>, usize),
     /// When it was decided.
     Dead(Timestamp),
 }
@@ -37,9 +37,11 @@ enum Kept {
 #[derive(Default)]
 struct Waiting {
     deliveries: usize,
+    /// Of their bodies.
+    bytes: usize,
     /// Those that were dropped since the start.
     dropped: u64,
-    /// Whether one was dropped since fewer waited than may.
+    /// Whether one was dropped since there was much room.
     is_dropping: bool,
 }
 
@@ -54,22 +56,32 @@ impl KnownEvents {
         self.arrived.notified().await;
     }
 
-    /// Whether one more delivery may wait for a receiver. If not, it counts as dropped.
-    pub(super) fn has_room(&self, receiver: &Arc<str>) -> bool {
+    /// Whether one more delivery may wait for a receiver, beside those that are about to.
+    pub(super) fn has_room(&self, receiver: &Arc<str>, about_to: usize) -> bool {
+        let state = self.lock();
+        let waiting = state.waiting.get(receiver);
+        waiting.is_none_or(|waiting| {
+            waiting.deliveries + about_to < WAITING_MAX && waiting.bytes < WAITING_BYTES_MAX
+        })
+    }
+
+    /// Counts deliveries that were dropped, by their receivers. The first one is logged, and again the first
+    /// after there was much room.
+    pub(super) fn note_dropped(&self, receivers: Vec<Arc<str>>) {
         let mut state = self.lock();
-        let waiting = state.waiting.entry(receiver.clone()).or_default();
-        if waiting.deliveries < WAITING_MAX {
-            return true;
+        for receiver in receivers {
+            let waiting = state.waiting.entry(receiver.clone()).or_default();
+            waiting.dropped += 1;
+            if !std::mem::replace(&mut waiting.is_dropping, true) {
+                let deliveries = waiting.deliveries;
+                tracing::error!(
+                    receiver = &*receiver,
+                    deliveries,
+                    "too many deliveries wait for the receiver: further events are dropped until some of them \
+                     are delivered or dead"
+                );
+            }
         }
-        waiting.dropped += 1;
-        if !std::mem::replace(&mut waiting.is_dropping, true) {
-            tracing::error!(
-                receiver = &**receiver,
-                "{WAITING_MAX} deliveries wait for the receiver: further events are dropped until some of them \
-                 are delivered or dead"
-            );
-        }
-        false
     }
 
     /// The deliveries that were dropped since the start, by receiver.
@@ -104,13 +116,15 @@ impl KnownEvents {
 
 impl State {
     fn put(&mut self, delivery: &Delivery) {
-        let Delivery { id, receiver, topic, created_at, .. } = delivery;
+        let Delivery { id, receiver, topic, created_at, body, .. } = delivery;
         match delivery.status {
-            DeliveryStatus::Pending if matches!(self.deliveries.get(id), Some(Kept::Waiting(_))) => {}
+            DeliveryStatus::Pending if matches!(self.deliveries.get(id), Some(Kept::Waiting(..))) => {}
             DeliveryStatus::Pending => {
                 self.remove(id);
-                self.deliveries.insert(id.clone(), Kept::Waiting(receiver.clone()));
-                self.waiting.entry(receiver.clone()).or_default().deliveries += 1;
+                self.deliveries.insert(id.clone(), Kept::Waiting(receiver.clone(), body.len()));
+                let waiting = self.waiting.entry(receiver.clone()).or_default();
+                waiting.deliveries += 1;
+                waiting.bytes += body.len();
             }
             DeliveryStatus::Dead => {
                 self.remove(id);
@@ -123,10 +137,13 @@ impl State {
 
     fn remove(&mut self, id: &DeliveryId) {
         match self.deliveries.remove(id) {
-            Some(Kept::Waiting(receiver)) => {
+            Some(Kept::Waiting(receiver, bytes)) => {
                 if let Some(waiting) = self.waiting.get_mut(&receiver) {
                     waiting.deliveries -= 1;
-                    waiting.is_dropping = false;
+                    waiting.bytes -= bytes;
+                    let has_room =
+                        waiting.deliveries < WAITING_MAX / 2 && waiting.bytes < WAITING_BYTES_MAX / 2;
+                    waiting.is_dropping &= !has_room;
                 }
             }
             Some(Kept::Dead(created_at)) => drop(self.dead.remove(&(created_at, id.clone()))),
@@ -153,6 +170,13 @@ impl Observer for KnownEvents {
             match change {
                 Change::Put(Document::Event(event)) => {
                     state.events.insert(event.number, (**event).clone());
+                    if state.events.len() == EVENTS_MAX {
+                        tracing::error!(
+                            events = EVENTS_MAX,
+                            "too many events wait to become deliveries: further ones are dropped until there is \
+                             room on the disk"
+                        );
+                    }
                     self.arrived.notify_one();
                 }
                 Change::Put(Document::Delivery(delivery)) if delivery.incident().is_none() => {

@@ -7,18 +7,21 @@
 //!
 //! Invariants:
 //!
-//! * The deliveries of one item to one receiver are sent in the order of its events.
+//! * The deliveries of one item to one receiver are sent in the order of its events, except for a dead one
+//!   that a person resends. Each says when it happened.
 //! * Who is told is decided by the policy in force when the deliveries are written.
 //! * A delivered one is removed at once, since there can be as many as items. Dead ones are kept as long as
 //!   incidents are, but at most [`DEAD_MAX`], so that they can be resent.
-//! * While [`WAITING_MAX`] deliveries wait for a receiver, further ones are dropped, counted and logged: a
-//!   receiver that is away must not fill the disk.
+//! * While [`WAITING_MAX`] deliveries wait for a receiver, or [`WAITING_BYTES_MAX`], further ones are dropped,
+//!   counted and logged: a receiver that is away must not fill disk and memory. Nor must a disk without room
+//!   for deliveries: then at most [`EVENTS_MAX`](crate::store::EVENTS_MAX) events wait for theirs.
 //!
 //! Deliberately absent: silences, severities and escalation, which are for incidents.
 
 mod known;
 mod notification;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,14 +34,19 @@ use super::context::Context;
 use crate::model::{
     Clock, Delivery, DeliveryId, DeliveryStatus, ItemEvent, Moment, Random, Timestamp, Topic,
 };
+use crate::notifier::Notifier;
 use crate::store::{Command, DocumentId, Outcome, Store, StoreError};
 
 /// The most deliveries that wait for a receiver.
 pub const WAITING_MAX: usize = 100_000;
-/// The most dead deliveries that are kept.
+/// The most dead deliveries that are kept, of all receivers together.
 pub const DEAD_MAX: usize = 10_000;
-/// The most events that become deliveries by one request to the store.
-const BATCH: usize = 64;
+/// The most of them in bytes.
+pub const WAITING_BYTES_MAX: usize = 64 << 20;
+/// The most events that become deliveries by one request to the store, and from how many bytes on it takes no
+/// more.
+const BATCH: usize = 1024;
+const BATCH_BYTES: usize = 1 << 20;
 /// The pause after the store had no room for deliveries.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
@@ -47,6 +55,7 @@ pub struct Events {
     census: Arc<Census>,
     workflows: Arc<Workflows>,
     known: Arc<KnownEvents>,
+    notifier: Notifier,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     /// The prefix of links in notifications, without a slash at the end.
@@ -54,9 +63,14 @@ pub struct Events {
 }
 
 impl Events {
-    pub(super) fn new(context: &Context, known: Arc<KnownEvents>, external_url: String) -> Self {
+    pub(super) fn new(
+        context: &Context,
+        known: Arc<KnownEvents>,
+        notifier: Notifier,
+        external_url: String,
+    ) -> Self {
         let Context { store, workflows, census, clock, random } = context.clone();
-        Self { store, census, workflows, known, clock, random, external_url }
+        Self { store, census, workflows, known, notifier, clock, random, external_url }
     }
 
     /// The deliveries that were dropped since the start, by receiver.
@@ -90,16 +104,23 @@ impl Events {
 
     /// Writes the deliveries of some events. Returns when to come again; never if nothing is left.
     async fn turn(&self) -> Result<Timestamp, StoreError> {
-        let now = self.clock.moment();
         let overdue = self.census.take_untold(BATCH);
+        // After that: by an earlier moment, what has just become overdue would not be.
+        let now = self.clock.moment();
+        let mut granted = Granted::default();
+        let mut told = Vec::new();
+        for event in self.known.first(BATCH) {
+            if granted.bytes >= BATCH_BYTES {
+                break;
+            }
+            told.push(self.tell(&event, now, &mut granted));
+        }
         let noting = overdue.iter().map(|number| Command::NoteOverdue {
             number: *number,
             policies: self.workflows.clone(),
             now,
         });
-        let events = self.known.first(BATCH);
-        let telling = events.iter().map(|event| self.tell(event, now));
-        let commands: Vec<Command> = noting.chain(telling).collect();
+        let commands: Vec<Command> = noting.chain(told).collect();
         if commands.is_empty() {
             return Ok(Timestamp::MAX);
         }
@@ -112,25 +133,35 @@ impl Events {
         };
         let is_full = |outcome: &Outcome| *outcome == Outcome::StorageFull;
         let refused = overdue.into_iter().zip(&outcomes).filter(|(_, outcome)| is_full(outcome));
-        let refused: Vec<_> = refused.map(|(number, _)| number).collect();
-        self.census.put_back_untold(refused);
-        Ok(if outcomes.iter().any(is_full) { now.now.after(TRY_AGAIN) } else { now.now })
+        self.census.put_back_untold(refused.map(|(number, _)| number).collect());
+        if outcomes.iter().any(is_full) {
+            return Ok(now.now.after(TRY_AGAIN));
+        }
+        self.known.note_dropped(granted.dropped);
+        Ok(now.now)
     }
 
     /// Replaces an event by its deliveries.
-    fn tell(&self, event: &ItemEvent, now: Moment) -> Command {
+    fn tell(&self, event: &ItemEvent, now: Moment, granted: &mut Granted) -> Command {
         let policy = self.workflows.policy(&event.key.workflow);
-        let receivers = policy.events.of(event.event).filter(|receiver| self.known.has_room(receiver));
-        let receivers: Vec<Arc<str>> = receivers.cloned().collect();
-        let mut deliveries = Vec::with_capacity(receivers.len());
-        if !receivers.is_empty() {
-            let notification = notification::of(event, &self.external_url, now);
-            let body = notification::write(&notification);
-            deliveries.extend(receivers.into_iter().map(|receiver| Delivery {
+        let mut deliveries = Vec::new();
+        let mut body: Option<Arc<str>> = None;
+        for receiver in policy.events.of(event.event) {
+            let so_far = granted.deliveries.entry(receiver.clone()).or_default();
+            if !self.known.has_room(receiver, *so_far) {
+                granted.dropped.push(receiver.clone());
+                continue;
+            }
+            let body = body.get_or_insert_with(|| {
+                notification::write(&notification::of(event, &self.external_url, now))
+            });
+            *so_far += 1;
+            granted.bytes += body.len();
+            deliveries.push(Delivery {
                 id: DeliveryId(self.random.id("dlv", now.now)),
                 topic: Topic::Item(event.item),
                 item: Some(event.key.clone()),
-                receiver,
+                receiver: receiver.clone(),
                 event: event.event,
                 after: None,
                 sequence: event.number,
@@ -141,7 +172,7 @@ impl Events {
                 attempts_made: 0,
                 next_attempt_at: now.now,
                 attempts: Vec::new(),
-            }));
+            });
         }
         Command::TellEvent { number: event.number, deliveries }
     }
@@ -151,6 +182,8 @@ impl Events {
         let history = self.workflows.incident_history();
         let now = self.clock.now();
         loop {
+            // Otherwise one could be resent, and be pending again, before it is removed.
+            let _resends = self.notifier.hold_resends().await;
             let dead = self.known.removable(|created_at| created_at.after(history) <= now, DEAD_MAX, BATCH);
             if dead.is_empty() {
                 return Ok(());
@@ -159,4 +192,15 @@ impl Events {
             self.store.apply(dead.into_iter().map(remove).collect()).await?;
         }
     }
+}
+
+/// What one request to the store is to write.
+#[derive(Default)]
+struct Granted {
+    /// By receiver.
+    deliveries: HashMap<Arc<str>, usize>,
+    /// Of their bodies.
+    bytes: usize,
+    /// The receivers of those that are dropped, once for each.
+    dropped: Vec<Arc<str>>,
 }

@@ -39,6 +39,7 @@ pub(super) fn of(event: &ItemEvent, base_url: &str, moment: Moment) -> ItemNotif
             id: (*event.key.id).into(),
             workflow: (*event.key.workflow).into(),
             created_at: moment.wall(event.created_at),
+            deadline: moment.shown(event.deadline),
             labels: event.labels.clone(),
             outcome: event.outcome,
             run,
@@ -48,11 +49,12 @@ pub(super) fn of(event: &ItemEvent, base_url: &str, moment: Moment) -> ItemNotif
             url,
         },
     };
+    // Lineage last: who draws a graph takes an event without it for one of a job without data.
     let leave_out: [fn(&mut ItemSubject); 4] = [
         |data| data.run.iter_mut().for_each(|run| run.counts.clear()),
-        |data| data.run.iter_mut().for_each(|run| run.lineage = None),
-        |data| data.labels = Labels::default(),
         |data| data.run.iter_mut().for_each(|run| run.error = None),
+        |data| data.labels = Labels::default(),
+        |data| data.run.iter_mut().for_each(|run| run.lineage = None),
     ];
     for leave_out in leave_out {
         if write(&notification).len() <= BODY_MAX {
@@ -139,6 +141,7 @@ mod tests {
             item: ItemNumber(7),
             key: ItemKey { workflow, id },
             created_at: START,
+            deadline: START.after(SECOND * 60).into(),
             labels: Labels::default(),
             outcome: None,
             run: run.map(Box::new),

@@ -8,6 +8,7 @@ mod conformance;
 mod directory;
 pub mod documents;
 pub mod engine;
+mod event_format;
 mod failing;
 mod fixture;
 mod mixtures;

@@ -19,6 +19,7 @@ fn notification(event: Event) -> ItemNotification {
             id: "2026-01-01".into(),
             workflow: "nightly".into(),
             created_at: STARTED_AT,
+            deadline: ENDED_AT,
             labels: Labels::default(),
             outcome: None,
             run: Some(Box::new(RunSubject {

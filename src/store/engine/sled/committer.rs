@@ -205,6 +205,7 @@ fn size(command: &Command) -> usize {
         Command::ActOnLease { act, .. } => with_progress(act.progress()),
         Command::ReportStep(report) => with_progress(&report.progress),
         Command::Report { .. } => DETAIL_SIZE,
+        Command::NoteOverdue { .. } => DETAIL_SIZE,
         Command::Artifacts(command) => command.size(),
         _ => payload_size(command),
     }

@@ -145,7 +145,7 @@ impl Reader {
 
     fn delivery_at(&self, key: &[u8]) -> Result<Option<Delivery>, ReadError> {
         let bytes = self.document_bytes(key)?;
-        Ok(bytes.map(|bytes| record::decode_document(&bytes)).transpose()?)
+        Ok(bytes.map(|bytes| record::decode_delivery(&bytes)).transpose()?)
     }
 
     pub(super) fn list_deliveries(&self, question: &ListDeliveries) -> Result<DeliveryPage, ReadError> {

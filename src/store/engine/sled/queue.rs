@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::store::{Command, Document, Outcome, StoreError};
+use crate::store::{Command, Document, DocumentId, Outcome, StoreError};
 
 /// The most commands that share one sync, unless a single request holds more.
 const GROUP_COMMANDS_MAX: usize = 2048;
@@ -101,7 +101,9 @@ impl Queue {
         let bytes: u64 = commands.iter().map(|command| payload_size(command) as u64).sum();
         let fits = waiting.commands == 0
             || (waiting.commands + commands.len() <= self.limit && waiting.bytes + bytes <= self.bytes_limit);
-        if !fits && !commands.iter().all(tells_people) && !is_round(&commands) {
+        let is_admitted =
+            || commands.iter().all(tells_people) || is_round(&commands) || commands.iter().all(is_of_events);
+        if !fits && !is_admitted() {
             return Err(StoreError::Overloaded);
         }
         waiting.commands += commands.len();
@@ -171,11 +173,14 @@ impl Queue {
     }
 }
 
-/// Commands that are queued beyond the limit. There are few at a time: incidents and deliveries, because
-/// people must be alerted of everything else that is late; schedule progress, from which a restart derives
+/// Commands that are queued beyond the limit. There are few at a time: incidents and deliveries, with the
+/// results of their attempts, because people must be alerted of everything else that is late; schedule progress, from which a restart derives
 /// missed starts; replays, which an operator may have to stop right then; health-check writes, since a busy
 /// store is not a failing one; and the clock anchor, by which deadlines are judged.
 fn tells_people(command: &Command) -> bool {
+    if matches!(command, Command::Remove(DocumentId::Delivery(..))) {
+        return true;
+    }
     command.documents().iter().any(|document| match document {
         Document::Incident(_)
         | Document::Delivery(_)
@@ -193,6 +198,12 @@ fn tells_people(command: &Command) -> bool {
     })
 }
 
+/// Whether it belongs to the loop that turns events into deliveries. It has one request at a time, and what
+/// waits for it grows meanwhile.
+const fn is_of_events(command: &Command) -> bool {
+    matches!(command, Command::NoteOverdue { .. } | Command::TellEvent { .. })
+}
+
 /// Whether the request is one step of a replay: the lease changes of the items that ended, then the replay
 /// itself. Such requests are bounded by the replay's concurrency, and whoever stops the replay waits for
 /// them.
@@ -202,7 +213,7 @@ fn is_round(commands: &[Command]) -> bool {
         && before.iter().all(|command| matches!(command, Command::ActOnLease { .. } | Command::Close { .. }))
 }
 
-/// The bytes of payload, progress, restored detail and artifacts that a command brings.
+/// The bytes of payload, progress, restored detail, artifacts and deliveries that a command brings.
 pub(super) fn payload_size(command: &Command) -> usize {
     match command {
         Command::Create(creation) => {
@@ -214,6 +225,7 @@ pub(super) fn payload_size(command: &Command) -> usize {
             creation.payload.len() + progress + restored
         }
         Command::Artifacts(command) => command.size(),
+        Command::TellEvent { deliveries, .. } => deliveries.iter().map(|delivery| delivery.body.len()).sum(),
         _ => 0,
     }
 }
