@@ -3,6 +3,7 @@
 mod alerts;
 mod artifacts;
 mod courses;
+mod events;
 mod items;
 mod log;
 mod names;
@@ -38,6 +39,7 @@ pub fn all() -> impl Iterator<Item = (Proof, &'static Planted)> {
     let lists = [
         (Proof::Simulation, alerts::PLANTED),
         (Proof::Simulation, courses::PLANTED),
+        (Proof::Simulation, events::PLANTED),
         (Proof::Simulation, items::PLANTED),
         (Proof::Simulation, names::PLANTED),
         (Proof::Simulation, recovery::PLANTED),

@@ -208,8 +208,8 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "a receiver is told the end whatever else it has to be told first",
         file: "src/notifier/queue.rs",
-        original: "after.clone().filter(|awaited| self.tells_first(awaited, *created_at))",
-        planted: "after.clone().filter(|awaited| !BUG && self.tells_first(awaited, *created_at))",
+        original: "filter(|awaited| self.tells_first(awaited, *created_at))",
+        planted: "filter(|awaited| !BUG && self.tells_first(awaited, *created_at))",
         caught_by: &["before it heard of"],
     },
     Planted {

@@ -84,10 +84,10 @@ pub const PLANTED: &[Planted] = &[
     Planted {
         name: "the success of a run is acknowledged and not written to the ledger",
         file: "src/store/command/items.rs",
-        original: "Some(entry) if before.run.as_ref() != Some(&entry) => {",
-        planted: r#"Some(entry)
-            if before.run.as_ref() != Some(&entry) && !(BUG && entry.ended_at.is_some()) =>
-        {"#,
+        original: "item.run_entry().filter(|entry| before.run.as_ref() != Some(entry))",
+        planted: r#"item
+        .run_entry()
+        .filter(|entry| before.run.as_ref() != Some(entry) && !(BUG && entry.ended_at.is_some()))"#,
         caught_by: &["was acknowledged, and is gone"],
     },
     Planted {

@@ -101,7 +101,7 @@ fn documents() -> [(&'static str, Vec<u8>); 4] {
 }
 
 fn written() -> String {
-    fixture::written(documents().into_iter())
+    fixture::written(documents())
 }
 
 #[test]
