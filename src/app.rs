@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -25,7 +25,7 @@ pub use self::reload::ReadConfig;
 use self::reload::{Reloader, log_warnings};
 pub use self::storage::check_data;
 use crate::config::{Config, ConfigError, Destination};
-use crate::http::{ConfigChange, Listener, ListenerError, Server};
+use crate::http::{Listener, ListenerError, Server};
 use crate::model::{Clock, Random, SystemClock, SystemRandom, Warning};
 use crate::outbound::{HttpOutbound, Outbound};
 use crate::store::{OnDamage, OpenError, Store, StoreError, engine};
@@ -121,7 +121,8 @@ pub struct Daemon {
     store: Arc<dyn Store>,
     server: Arc<Server>,
     serving: JoinHandle<()>,
-    changes: mpsc::Sender<ConfigChange>,
+    /// SIGHUP came since the last reload.
+    signalled: Arc<Notify>,
     changing: AbortOnDropHandle<()>,
     loops: Loops,
     stop: CancellationToken,
@@ -143,7 +144,8 @@ impl Daemon {
         surroundings.outbound.listens_on(address);
         let (warden, loops) = Warden::start(surroundings.parts(config, address)).await?;
         let (changes, asked) = mpsc::channel(reload::WAITING_MAX);
-        let server = Server::new(warden.clone(), config, address, changes.clone());
+        let signalled = Arc::new(Notify::new());
+        let server = Server::new(warden.clone(), config, address, changes);
         let reloader = Reloader {
             read,
             running: config.clone(),
@@ -151,7 +153,7 @@ impl Daemon {
             warden: warden.clone(),
             server: server.clone(),
         };
-        let changing = AbortOnDropHandle::new(tokio::spawn(reloader.run(asked)));
+        let changing = AbortOnDropHandle::new(tokio::spawn(reloader.run(asked, signalled.clone())));
         let stop = CancellationToken::new();
         let (router, limits, patience) =
             (server.router(), config.limits.clone(), config.server.shutdown_timeout);
@@ -165,7 +167,7 @@ impl Daemon {
             store,
             server,
             serving,
-            changes,
+            signalled,
             changing,
             loops,
             stop,
@@ -193,10 +195,7 @@ impl Daemon {
 
     /// Reads the configuration anew. The outcome is logged.
     fn reload(&self) {
-        let (answer, _) = oneshot::channel();
-        if self.changes.try_send(ConfigChange::Reload(answer)).is_err() {
-            tracing::warn!("reloads are waiting already");
-        }
+        self.signalled.notify_one();
     }
 
     /// The error that stops the daemon, if there is one.

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::addresses::look_up_for;
 use crate::config::{Config, ConfigError, Definitions, Origin};
@@ -31,23 +31,34 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    /// Makes the changes that are asked for, one after the other.
-    pub async fn run(mut self, mut asked: mpsc::Receiver<ConfigChange>) {
-        while let Some(change) = asked.recv().await {
+    /// Makes the changes that are asked for, one after the other. However many signals come meanwhile, one
+    /// reload follows: it reads what was written before each of them, and clients do not wait for the others.
+    pub async fn run(mut self, mut asked: mpsc::Receiver<ConfigChange>, signalled: Arc<Notify>) {
+        loop {
+            let change = tokio::select! {
+                () = signalled.notified() => {
+                    self.reload_and_log().await.ok();
+                    continue;
+                }
+                change = asked.recv() => change,
+            };
+            let Some(change) = change else { return };
             // Who asked may be gone.
             match change {
-                ConfigChange::Reload(answer) => {
-                    let outcome = self.reload().await;
-                    self.server.reloaded(outcome.is_ok());
-                    log(&outcome);
-                    let _ = answer.send(outcome);
-                }
+                ConfigChange::Reload(answer) => drop(answer.send(self.reload_and_log().await)),
                 ConfigChange::Define(name, definition, answer) => {
                     let _ = answer.send(self.define(name, definition).await);
                 }
                 ConfigChange::Remove(name, answer) => drop(answer.send(self.remove(&name).await)),
             }
         }
+    }
+
+    async fn reload_and_log(&mut self) -> Result<Reloaded, ConfigChangeError> {
+        let outcome = self.reload().await;
+        self.server.reloaded(outcome.is_ok());
+        log(&outcome);
+        outcome
     }
 
     async fn reload(&mut self) -> Result<Reloaded, ConfigChangeError> {

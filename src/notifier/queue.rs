@@ -17,6 +17,7 @@
 //!   is resumed, everything that waits is due.
 
 mod lane;
+mod task;
 #[cfg(test)]
 mod tests;
 
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::lane::{Errand, Lane};
-use super::backoff;
+pub(super) use self::task::{Attempted, Record, Refresh, Task, Turn, Waiting};
 use super::breaker::Breaker;
 use super::status::{Latencies, Outcomes, ReceiverState, ReceiverStatus};
 use crate::model::{Attempt, Delivery, Event, Moment, Timestamp, Topic};
@@ -39,70 +40,6 @@ const FAILING: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The status by which a receiver says that it is gone, which pauses it.
 pub(super) const GONE: u16 = 410;
-
-#[derive(Clone, Debug)]
-pub(super) struct Waiting {
-    pub delivery: Delivery,
-    /// The start of its 24 h of attempts.
-    pub since: Timestamp,
-}
-
-impl Waiting {
-    /// When it becomes dead if its receiver is still paused: after its 24 h, but not before a failed attempt
-    /// to store that is repeated.
-    fn gives_up_at(&self) -> Timestamp {
-        let day_end = Timestamp::from_millis(backoff::day_end(self.since.as_millis()));
-        day_end.max(self.delivery.next_attempt_at)
-    }
-}
-
-#[derive(Debug)]
-pub(super) enum Task {
-    Send(Waiting),
-    /// Make it dead without an attempt, for this reason.
-    GiveUp(Waiting, String),
-}
-
-/// The result of an attempt.
-#[derive(Debug)]
-pub(super) struct Attempted {
-    pub attempt: Attempt,
-    /// The parsed `Retry-After`.
-    pub retry_after: Option<Duration>,
-    pub record: Record,
-}
-
-/// What was stored of an attempt.
-#[derive(Debug)]
-pub(super) enum Record {
-    /// The delivery as committed.
-    Committed(Box<Delivery>),
-    /// The store refused it: the attempt does not count and is repeated.
-    Refused,
-    /// Nothing is stored of a refresh.
-    None,
-}
-
-/// A change of the receiver's state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// The circuit opened.
-    Opened,
-    /// The circuit closed.
-    Closed,
-    /// The receiver answered 410.
-    Paused,
-}
-
-/// The verdict on a refresh.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refresh {
-    Goes,
-    /// Not needed: a delivery of the topic waits or is in flight.
-    Needless,
-    /// Nothing may be sent to the receiver now.
-    Refused,
-}
 
 #[derive(Debug)]
 pub(super) struct ReceiverQueue {

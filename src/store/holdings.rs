@@ -2,7 +2,8 @@
 //! has runs; the artifacts that are removed with the item of their run; and the number of events.
 //!
 //! Commands decide by it, without a search, whether a workflow created on first use may be removed, which
-//! artifacts go with an item, and whether one more event may be written. It is derived, and counted when an engine opens.
+//! artifacts go with an item, and whether one more event may be written. It is derived, and counted when an
+//! engine opens.
 //!
 //! A workflow is in use while it has artifacts, as they outlive their items: who may see them is decided by
 //! its name.

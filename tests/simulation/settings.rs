@@ -73,7 +73,9 @@ impl Settings {
             fallback = ["manager"]
             [receivers.chain]
             url = "http://chain.test/hook"
-            events = ["run.started", "run.completed", "run.failed", "run.aborted", "run.overdue", "item.closed"]
+            events = [
+                "run.started", "run.completed", "run.failed", "run.aborted", "run.overdue", "item.closed",
+            ]
             [workflows.nightly]
             receivers = ["oncall", "chain"]
             hold_after = 2

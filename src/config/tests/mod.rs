@@ -2,6 +2,7 @@
 
 mod defaults;
 mod directory;
+mod events;
 mod layers;
 mod problems;
 mod receivers;

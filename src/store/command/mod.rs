@@ -83,8 +83,8 @@ pub enum Command {
     /// Opens the runs that wait for others and may begin. Outcomes: `Done`; `Partly` if the command must be
     /// repeated.
     OpenWaiting { workflow: WorkflowName, policies: Arc<dyn Policies>, now: Moment },
-    /// Takes note that a run is overdue by `now`, once for each deadline, if a receiver asks to be told of it.
-    /// Outcomes: `Done`, `StorageFull`.
+    /// Takes note that a run is overdue by `now`, once for each deadline, if a receiver asks to be told of
+    /// it. Outcomes: `Done`, `StorageFull`.
     NoteOverdue { number: ItemNumber, policies: Arc<dyn Policies>, now: Moment },
     /// Replaces an event of an item by its deliveries, at most [`DELIVERIES_MAX`]; if the event is gone,
     /// nothing is written. Outcomes: `Done`, `StorageFull`.

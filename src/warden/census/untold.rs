@@ -1,5 +1,5 @@
-//! Items that became overdue, of workflows that have runs and receivers that ask for overdue ones, until these
-//! are told.
+//! Items that became overdue, of workflows that have runs and receivers that ask for overdue ones, until
+//! these are told.
 //!
 //! Whether an item is a run, and was told of before, is known to the store alone. So this may name an item
 //! more often than needed, but never less often.

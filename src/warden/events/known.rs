@@ -77,8 +77,8 @@ impl KnownEvents {
                 tracing::error!(
                     receiver = &*receiver,
                     deliveries,
-                    "too many deliveries wait for the receiver: further events are dropped until some of them \
-                     are delivered or dead"
+                    "too many deliveries wait for the receiver: further events are dropped until some of \
+                     them are delivered or dead"
                 );
             }
         }
@@ -173,8 +173,8 @@ impl Observer for KnownEvents {
                     if state.events.len() == EVENTS_MAX {
                         tracing::error!(
                             events = EVENTS_MAX,
-                            "too many events wait to become deliveries: further ones are dropped until there is \
-                             room on the disk"
+                            "too many events wait to become deliveries: further ones are dropped until there \
+                             is room on the disk"
                         );
                     }
                     self.arrived.notify_one();

@@ -12,9 +12,10 @@
 //! * Who is told is decided by the policy in force when the deliveries are written.
 //! * A delivered one is removed at once, since there can be as many as items. Dead ones are kept as long as
 //!   incidents are, but at most [`DEAD_MAX`], so that they can be resent.
-//! * While [`WAITING_MAX`] deliveries wait for a receiver, or [`WAITING_BYTES_MAX`], further ones are dropped,
-//!   counted and logged: a receiver that is away must not fill disk and memory. Nor must a disk without room
-//!   for deliveries: then at most [`EVENTS_MAX`](crate::store::EVENTS_MAX) events wait for theirs.
+//! * While [`WAITING_MAX`] deliveries wait for a receiver, or [`WAITING_BYTES_MAX`], further ones are
+//!   dropped, counted and logged: a receiver that is away must not fill disk and memory. Nor must a disk
+//!   without room for deliveries: then at most [`EVENTS_MAX`](crate::store::EVENTS_MAX) events wait for
+//!   theirs.
 //!
 //! Deliberately absent: silences, severities and escalation, which are for incidents.
 

@@ -5,12 +5,15 @@ use std::time::Duration;
 use reqwest::{Client, Method, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
+use tokio::sync::watch;
 
 use crate::scene::{SHAPE, Scene, a_moment, get};
 use crate::support::{DaemonProcess, client};
 use crate::trial::{Skipped, Trial};
 
 const PATH: &str = "/v1/workflows/defined";
+/// The longest that a definition may take amid reloads.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The daemon is killed amid creates and closes while its configuration changes all the time. What it was
 /// told last is in force after the start, and every request was answered as if nothing had changed.
@@ -26,7 +29,8 @@ pub async fn under_load(trial: Trial) -> Result<(), Skipped> {
         let refusals = scene.memory().refusals();
         let load = scene.press(&daemon).await;
         let pid = i32::try_from(daemon.id()).ok().and_then(Pid::from_raw).expect("a process");
-        let defining = tokio::spawn(define(client(), daemon.url(PATH), acknowledged));
+        let (tell, mut told) = watch::channel(acknowledged);
+        let defining = tokio::spawn(define(client(), daemon.url(PATH), tell));
         let (file, config) = (file.clone(), config.clone());
         let reloading = tokio::spawn(async move {
             for hours in (1..24).cycle() {
@@ -39,7 +43,8 @@ pub async fn under_load(trial: Trial) -> Result<(), Skipped> {
             }
         });
         // Not before something was defined.
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        let defined = tokio::time::timeout(PATIENCE, told.changed()).await;
+        assert!(defined.is_ok(), "nothing was defined in {PATIENCE:?}");
         a_moment(1500).await;
         let retention = get(&daemon, "/v1/workflows/load").await["retention"].clone();
         assert_ne!(retention, "1day", "nothing was reloaded");
@@ -51,13 +56,10 @@ pub async fn under_load(trial: Trial) -> Result<(), Skipped> {
         }
         daemon.kill();
         load.ended().await;
-        let defined = defining.await.expect("no panic");
-        let defined = defined.unwrap_or_else(|refused| {
+        if let Err(refused) = defining.await.expect("no panic") {
             trial.lost(refused);
-            acknowledged
-        });
-        let before = std::mem::replace(&mut acknowledged, defined);
-        assert!(acknowledged > before, "nothing was defined");
+        }
+        acknowledged = *told.borrow();
     }
     let daemon = scene.start().await;
     hold(&daemon, acknowledged, &trial).await;
@@ -65,16 +67,17 @@ pub async fn under_load(trial: Trial) -> Result<(), Skipped> {
     Ok(())
 }
 
-/// Defines a workflow again and again until nobody answers: the last deadline that was acknowledged, in
-/// minutes, or how one was refused.
-async fn define(http: Client, url: String, mut minutes: u64) -> Result<u64, String> {
+/// Defines a workflow again and again until nobody answers, and tells the last deadline that was
+/// acknowledged, in minutes. An error says how a definition was refused.
+async fn define(http: Client, url: String, acknowledged: watch::Sender<u64>) -> Result<(), String> {
     loop {
-        let definition = json!({"deadline": format!("{}m", minutes + 1)});
-        let Ok(response) = http.put(&url).json(&definition).send().await else { return Ok(minutes) };
+        let minutes = *acknowledged.borrow() + 1;
+        let definition = json!({"deadline": format!("{minutes}m")});
+        let Ok(response) = http.put(&url).json(&definition).send().await else { return Ok(()) };
         if !response.status().is_success() {
             return Err(format!("a definition was answered with {}", response.status()));
         }
-        minutes += 1;
+        acknowledged.send_replace(minutes);
     }
 }
 

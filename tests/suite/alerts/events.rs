@@ -296,16 +296,18 @@ async fn other_settings_are_in_force_for_what_happens_next_and_for_what_is_overd
     assert_eq!(receiver.arrived().await.len(), 0);
 }
 
+const TEMPLATE: &str = r#"
+format = "template"
+body = '{"said": {{ data.summary | tojson }}, "type": {{ type | tojson }}}'
+"#;
+
 #[tokio::test]
 async fn events_have_a_form_in_every_format_that_takes_them() {
     let receiver = TestReceiver::start().await;
     for (more, check) in [
         ("format = \"cloudevents\"", cloud_event as fn(&Value)),
         ("format = \"slack\"", slack),
-        (
-            "format = \"template\"\nbody = '{\"said\": {{ data.summary | tojson }}, \"type\": {{ type | tojson }}}'",
-            template,
-        ),
+        (TEMPLATE, template),
     ] {
         let daemon = oncall(&receiver).config(&format!("events = [\"run.failed\"]\n{more}")).start().await;
         open(&daemon, json!({ "id": "monday" })).await;

@@ -1,8 +1,10 @@
 //! Reloads of the real binary: by signal and by command, and under load.
 
+use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -44,6 +46,35 @@ async fn a_hangup_and_the_command_reload_what_is_in_the_file() {
     assert_eq!(reload().await.done(), "reloaded\nneeds a restart: server.shutdown_timeout\n");
     assert_eq!(policy(&daemon).await, "7m");
     assert!(daemon.terminate().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_reload_follows_however_many_hangups_come_during_another() {
+    let directory = tempfile::tempdir().expect("a directory");
+    write(directory.path(), "[workflows.uploads]\ndeadline = \"1m\"");
+    let daemon = DaemonProcess::on(directory.path());
+    // A reload reads until the other end of the pipe is closed.
+    let (file, pipe) = (directory.path().join("warden.toml"), directory.path().join("pipe"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::fs::rename(&pipe, &file).expect("it can be replaced");
+    daemon.signal(Signal::HUP);
+    let path = file.clone();
+    let read = tokio::task::spawn_blocking(move || std::fs::File::options().write(true).open(path));
+    let mut read = read.await.expect("no panic").expect("it is opened by the reload");
+    for _ in 0..20 {
+        daemon.signal(Signal::HUP);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    std::fs::remove_file(&file).expect("it can be replaced");
+    write(directory.path(), "[workflows.uploads]\ndeadline = \"7m\"");
+    read.write_all(b"[workflows.uploads]\ndeadline = \"5m\"").expect("it is read");
+    drop(read);
+    eventually("the policy", || async { (policy(&daemon).await == "7m").then_some(()) }).await;
+    ask(daemon.request(Method::POST, "/v1/reload")).await.json(200);
+    let log = std::fs::read_to_string(DaemonProcess::log(directory.path())).expect("a log");
+    // One more if the last hangup came to it late.
+    let reloads = log.matches("the configuration was reloaded").count();
+    assert!((3..=4).contains(&reloads), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -174,9 +174,10 @@ impl Queue {
 }
 
 /// Commands that are queued beyond the limit. There are few at a time: incidents and deliveries, with the
-/// results of their attempts, because people must be alerted of everything else that is late; schedule progress, from which a restart derives
-/// missed starts; replays, which an operator may have to stop right then; health-check writes, since a busy
-/// store is not a failing one; and the clock anchor, by which deadlines are judged.
+/// results of their attempts, because people must be alerted of everything else that is late; schedule
+/// progress, from which a restart derives missed starts; replays, which an operator may have to stop right
+/// then; health-check writes, since a busy store is not a failing one; and the clock anchor, by which
+/// deadlines are judged.
 fn tells_people(command: &Command) -> bool {
     if matches!(command, Command::Remove(DocumentId::Delivery(..))) {
         return true;
