@@ -53,7 +53,6 @@ const TRY_AGAIN: Duration = Duration::from_millis(200);
 const ATTENDED_AT_ONCE: usize = 32;
 
 /// The state of the loop between iterations.
-#[derive(Default)]
 struct LoopState {
     wakes: Wakes,
     refreshes: Refreshes,
@@ -126,7 +125,13 @@ impl Alerting {
 
     /// Runs the loop until `stop`.
     pub(super) async fn run(&self, asked: mpsc::Receiver<ActionRequest>, stop: CancellationToken) {
-        let mut state = LoopState { ending: self.live.ending(), ..LoopState::default() };
+        let mut state = LoopState {
+            wakes: Wakes::default(),
+            refreshes: Refreshes::new(self.clock.now()),
+            deferred: Deferred::default(),
+            counts: Counts::default(),
+            ending: self.live.ending(),
+        };
         if self.decide_until(&mut state, asked, stop).await {
             self.save_all_counts(&state.counts).await;
         }
