@@ -76,12 +76,15 @@ impl Wait {
         if self.workflows.len() > WAITED_MAX {
             return Err(CliError::Usage(format!("at most {WAITED_MAX} workflows can be waited for")));
         }
+        let clock = SystemClock::new();
+        let began = clock.now();
         let waited = self.wait(console.now).await?;
+        let now = console.now.after(clock.now().since(began));
         match self.connection.output {
             Format::Json => console.json(&waited)?,
             Format::Table => {
                 for run in &waited.runs {
-                    let ended = relative(run.ended_at, console.now);
+                    let ended = relative(run.ended_at, now);
                     console.line(format_args!("run {} of {} succeeded {ended}", run.number, run.workflow))?;
                 }
             }
