@@ -23,6 +23,8 @@ use warden::model::{Clock as _, SystemClock};
 
 const SEEDS: &str = "2000";
 const CRASHES: &str = "6";
+/// Without a bug, they only show that none is switched on: the simulation itself tries many more.
+const SEEDS_WITHOUT_BUG: &str = "100";
 /// How long one bug may take, in seconds: a bug may well keep a story from its end.
 const PATIENCE: &str = "600";
 /// What `timeout` exits with when that is over.
@@ -179,7 +181,11 @@ impl Built {
         match proof {
             Proof::Simulation => {
                 command.arg(&self.simulation);
-                command.arg("no_story_breaks_a_promise").env("SEEDS", setting("MUTANT_SEEDS", SEEDS));
+                let seeds = match mutant {
+                    Some(_) => setting("MUTANT_SEEDS", SEEDS),
+                    None => SEEDS_WITHOUT_BUG.to_owned(),
+                };
+                command.arg("no_story_breaks_a_promise").env("SEEDS", seeds);
             }
             Proof::Crashes => {
                 command.arg(&self.crashes);

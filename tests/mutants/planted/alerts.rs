@@ -69,6 +69,8 @@ pub const PLANTED: &[Planted] = &[
             "does not know of the end of trouble",
             "of which it knew nothing",
             "still waits for",
+            "did not know to be open",
+            ", and was heard to go",
         ],
     },
     Planted {
@@ -76,7 +78,11 @@ pub const PLANTED: &[Planted] = &[
         file: "src/notifier/queue.rs",
         original: "lane.waiting.partition_point(is_before).max(fixed)",
         planted: r#"if BUG { fixed.min(lane.waiting.len()) } else { lane.waiting.partition_point(is_before).max(fixed) }"#,
-        caught_by: &["of which it knew nothing", "the end of an incident that it did not know"],
+        caught_by: &[
+            "of which it knew nothing",
+            "the end of an incident that it did not know",
+            ", and was heard to go",
+        ],
     },
     Planted {
         name: "an error counts as a delivery",
@@ -88,6 +94,7 @@ pub const PLANTED: &[Planted] = &[
             "did not know to be open",
             "does not know of",
             "was never told of",
+            ", and was heard to go",
         ],
     },
     Planted {
@@ -100,6 +107,7 @@ pub const PLANTED: &[Planted] = &[
             "did not know to be open",
             "does not know of",
             "was never told of",
+            ", and was heard to go",
         ],
     },
     Planted {

@@ -30,7 +30,11 @@ pub const PLANTED: &[Planted] = &[
             rows.insert_item(existing, Some(creation.payload))?;
         }
         return Ok(outcome);"#,
-        caught_by: &["with a payload that nobody handed in", "has another payload"],
+        caught_by: &[
+            "with a payload that nobody handed in",
+            "has another payload",
+            "was taken over, and its error is lost",
+        ],
     },
     Planted {
         name: "an idempotency key is forgotten",
