@@ -17,7 +17,7 @@
 //!
 //! | variable | meaning | default |
 //! |---|---|---|
-//! | `SEEDS` | how many seeds are tried | 1500 |
+//! | `SEEDS` | how many seeds are tried | 1000 |
 //! | `SEED` | tells the story of this one alone, with what happens in it | none |
 //! | `FIRST_SEED` | where to begin | 0 |
 
@@ -61,9 +61,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use history::Listener;
 use world::{Summary, World};
 
-const SEEDS: u64 = 1500;
+const SEEDS: u64 = 1000;
 /// How many are told twice, to see whether they are the same story.
-const SEEDS_TOLD_AGAIN: u64 = 200;
+const SEEDS_TOLD_AGAIN: u64 = 100;
 
 fn variable(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok().filter(|text| !text.is_empty())?;
